@@ -1,0 +1,1 @@
+"""From values to bytes and back, giving back exactly the type that went in."""

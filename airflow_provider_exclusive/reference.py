@@ -1,0 +1,225 @@
+"""
+The reference: the small JSON that Airflow's metadata database holds in place of an exclusive value.
+
+:func:`Reference.to_row` and :func:`Reference.from_row` are mirror images. :meth:`Reference.context` is the canonical
+encoding of every fact that the cipher binds to the payload and to the data key, so an edited reference does not open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_provider_exclusive.encoding import canonical, from_base64, to_base64
+from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
+from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
+
+MARKER: Final = "__exclusive__"
+VERSION: Final = 1
+PLAIN: Final = "plain"
+"""Value of the marker in a row that holds a user's own value which merely looks like a reference."""
+
+_FIELDS: Final = frozenset(
+    {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id", "wrapped_key"}
+)
+_PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
+_CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
+_OPEN_SCOPE: Final = "*"
+_MAX_INTEGER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    Where one sealed value is, who wrote it, who may read it and how to open it.
+
+    :param producer: the task instance that wrote the value.
+    :param key: the XCom key it was written under.
+    :param scope: who may read it besides the producer.
+    :param codec: the codec that turns the payload into the value.
+    :param size: bytes of the payload before sealing.
+    :param length: ``len()`` of the value, or None if it has none; for people only.
+    :param created_at: when it was written, ISO 8601 in UTC.
+    :param expires_at: when the payload ends, likewise, or None for never.
+    :param at: where the sealed payload lies, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
+    :param key_id: which private key wraps the data key.
+    """
+
+    producer: TaskIdentity
+    key: str
+    scope: ConsumerScope
+    codec: str
+    size: int
+    length: int | None
+    created_at: str
+    expires_at: str | None
+    at: str | None
+    key_id: str = ""
+    wrapped_key: bytes = field(default=b"", repr=False)
+    inline: bytes | None = field(default=None, repr=False)
+
+    def context(self) -> bytes:
+        """
+        Return the bytes that authenticate everything but ``inline``, ``key_id`` and ``wrapped_key``.
+
+        The encoding is canonical and length-prefixed, so two different references never share a context.
+        """
+        row = self.to_row()
+        return b"airflow-provider-exclusive reference" + canonical(
+            {name: row.get(name) for name in sorted((_FIELDS | {"at"}) - {"key_id", "wrapped_key"})}
+        )
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the JSON that goes into the XCom row."""
+        place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
+        return {
+            MARKER: VERSION,
+            "producer": {
+                "dag_id": self.producer.dag_id,
+                "run_id": self.producer.run_id,
+                "task_id": self.producer.task_id,
+                "map_index": self.producer.map_index,
+                "key": self.key,
+                "ti_id": self.producer.ti_id,
+            },
+            "consumers": _scope_to_row(self.scope),
+            "codec": self.codec,
+            "size": self.size,
+            "length": self.length,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            **place,
+            "key_id": self.key_id,
+            "wrapped_key": to_base64(self.wrapped_key),
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Reference:
+        """
+        Read an XCom row, taking nothing on trust: every field must be there, of its type, and no other.
+
+        :raises UnsupportedReferenceError: if it is of another version.
+        :raises EnvelopeError: if it is no well-formed reference.
+        """
+        version = row.get(MARKER) if isinstance(row, Mapping) else None
+        if type(version) is not int or version != VERSION:
+            raise UnsupportedReferenceError(
+                f"This XCom row is an exclusive reference of {_name_version(version)}; this release of "
+                f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear the producer task."
+            )
+        try:
+            return cls._parse(row)
+        except (KeyError, TypeError, ValueError) as malformed:
+            raise EnvelopeError(
+                "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
+                "something else. Clear the producer task to write it anew."
+            ) from malformed
+
+    @classmethod
+    def _parse(cls, row: Mapping[str, Any]) -> Reference:
+        place = "inline" if "inline" in row else "at"
+        _require_fields(row, _FIELDS | {place})
+        producer = _require_fields(row["producer"], _PRODUCER_FIELDS)
+        return cls(
+            producer=TaskIdentity(
+                dag_id=_string(producer["dag_id"]),
+                run_id=_string(producer["run_id"]),
+                task_id=_string(producer["task_id"]),
+                map_index=_integer(producer["map_index"], least=-1),
+                ti_id=_optional(producer["ti_id"], _string),
+            ),
+            key=_string(producer["key"]),
+            scope=_scope_from_row(row["consumers"]),
+            codec=_string(row["codec"]),
+            size=_integer(row["size"]),
+            length=_optional(row["length"], _integer),
+            created_at=_timestamp(row["created_at"]),
+            expires_at=_optional(row["expires_at"], _timestamp),
+            at=_string(row["at"]) if place == "at" else None,
+            key_id=_string(row["key_id"]),
+            wrapped_key=from_base64(row["wrapped_key"]),
+            inline=from_base64(row["inline"]) if place == "inline" else None,
+        )
+
+
+def is_reference_row(row: object) -> bool:
+    """Return whether an XCom row carries our marker, whatever else it holds."""
+    return isinstance(row, Mapping) and MARKER in row
+
+
+def escape(row: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a user's own value that carries our marker, so that it is not taken for a reference."""
+    return {MARKER: PLAIN, "value": row}
+
+
+def is_escaped(row: Mapping[str, Any]) -> bool:
+    """Return whether :func:`escape` wrote this row; its value is under ``"value"``."""
+    return row.get(MARKER) == PLAIN and row.keys() == {MARKER, "value"}
+
+
+def _name_version(version: object) -> str:
+    # Whatever else stands there may be somebody's value, or too deep or too long to print.
+    if type(version) is int and 0 <= version <= _MAX_INTEGER:
+        return f"version {version}"
+    return f"no version (a {type(version).__name__})"
+
+
+def _scope_to_row(scope: ConsumerScope) -> str | list[dict[str, str | None]]:
+    if scope.is_open:
+        return _OPEN_SCOPE
+    return [{"dag_id": clause.dag_id, "task_id": clause.task_id, "run_id": clause.run_id} for clause in scope.clauses]
+
+
+def _scope_from_row(row: object) -> ConsumerScope:
+    if row == _OPEN_SCOPE:
+        return OPEN
+    clauses = [_require_fields(clause, _CLAUSE_FIELDS) for clause in _typed(row, list)]
+    return ConsumerScope(
+        tuple(
+            Clause(
+                dag_id=_string(clause["dag_id"]),
+                task_id=_string(clause["task_id"]),
+                run_id=_optional(clause["run_id"], _string),
+            )
+            for clause in clauses
+        )
+    )
+
+
+def _require_fields(row: object, names: frozenset[str]) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping) or row.keys() != names:
+        raise ValueError("fields differ")
+    return row
+
+
+def _typed(value: object, kind: type) -> Any:
+    # bool is an int to isinstance, and True must not pass for 1.
+    if type(value) is not kind:
+        raise TypeError("a field has another type")
+    return value
+
+
+def _optional(value: object, read: Callable[[object], Any]) -> Any:
+    return None if value is None else read(value)
+
+
+def _string(value: object) -> str:
+    text: str = _typed(value, str)
+    return text
+
+
+def _integer(value: object, *, least: int = 0) -> int:
+    number: int = _typed(value, int)
+    # JSON knows no largest integer, but Python refuses to print one of more than 4300 digits.
+    if not least <= number <= _MAX_INTEGER:
+        raise ValueError("an integer out of range")
+    return number
+
+
+def _timestamp(value: object) -> str:
+    text = _string(value)
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time without zone")
+    return text

@@ -1,0 +1,83 @@
+"""
+How an object key is made, and what it may look like.
+
+A key is unique for each write. It can come out of a reference that somebody edited by hand, so every driver checks it
+before it touches its store: a key must not climb out of a directory, hide a file or reach a neighbour's objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import Final
+
+from airflow_provider_exclusive.exceptions import StorageError
+from airflow_provider_exclusive.scopes import TaskIdentity
+
+# Unreserved URL characters and "%"; no segment is empty or begins with a dot, which rules out ".." and hidden files.
+_SEGMENT: Final = r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*"
+_KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+_READABLE_CHARACTERS: Final = 80
+_UNREADABLE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_RANDOM_END: Final = re.compile(r"[0-9a-f]{32}")
+_PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?")
+
+
+def is_object_key(key: str) -> bool:
+    """Return whether ``key`` is a relative path of URL-safe segments."""
+    return _KEY.fullmatch(key) is not None
+
+
+def check_object_key(key: str) -> None:
+    """
+    Refuse what no driver ever wrote.
+
+    :raises StorageError: if ``key`` is not a relative path of URL-safe segments.
+    """
+    if not is_object_key(key):
+        raise StorageError(
+            f"Refusing the object key {key!r}: expected URL-safe segments joined by '/', none of them empty or "
+            "beginning with a dot. A reference was edited or damaged: clear the producer task to write it anew."
+        )
+
+
+def check_prefix(prefix: str) -> None:
+    """
+    Refuse a prefix that no object key can start with.
+
+    :param prefix: an object key cut anywhere; the empty prefix stands for every object.
+    :raises StorageError: if it is none.
+    """
+    if _PREFIX.fullmatch(prefix) is None:
+        raise StorageError(
+            f"Refusing the prefix {prefix!r}: expected the beginning of an object key, such as 'v1/' or 'v1/etl/'."
+        )
+
+
+def object_key(producer: TaskIdentity, key: str) -> str:
+    """
+    Return a fresh object key for one write: readable, bounded in length, and ending in 128 random bits.
+
+    :param key: the XCom key.
+    """
+    return f"{object_prefix(producer, key)}{os.urandom(16).hex()}"
+
+
+def object_prefix(producer: TaskIdentity, key: str) -> str:
+    """Return what every object key of one XCom starts with; different XComs never share it."""
+    parts = (producer.dag_id, producer.run_id, producer.task_id, str(producer.map_index), key)
+    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
+    digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in encoded)).hexdigest()[:32]
+    return f"v1/{_readable(producer.dag_id)}/{_readable(producer.task_id)}/{digest}/"
+
+
+def is_own_object_key(location: str, producer: TaskIdentity, key: str) -> bool:
+    """Return whether :func:`object_key` made ``location`` for this XCom."""
+    # In full, not by its prefix: "<prefix>../…" would lead a driver out of it.
+    prefix = object_prefix(producer, key)
+    return location.startswith(prefix) and _RANDOM_END.fullmatch(location, len(prefix)) is not None
+
+
+def _readable(name: str) -> str:
+    return _UNREADABLE.sub("_", name)[:_READABLE_CHARACTERS]

@@ -1,0 +1,238 @@
+"""
+The path of a value, and the only place that knows its order.
+
+``put``:  value → codec → payload → sealed under a fresh data key → driver → reference.
+``get``:  reference → decision → data key → driver → opened → codec → value.
+
+``get`` is ``put`` read backwards. On ``put`` the bytes lie in the store before anybody sees the reference, so a crash
+leaves an orphan and never a dangling reference. This module knows nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_exclusive import access, keyring
+from airflow_provider_exclusive.codecs.base import CodecRegistry
+from airflow_provider_exclusive.exceptions import (
+    EnvelopeError,
+    PayloadNotFoundError,
+    StorageError,
+)
+from airflow_provider_exclusive.keyring import Keyring
+from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusiveStore:
+    """
+    Seals values into a driver and opens them for those who may read.
+
+    :param inline_bytes: sealed payloads up to this size ride in the reference instead of the driver.
+    :param ttl_seconds: life of a payload; None means for ever.
+    :param clock: returns the time in UTC.
+    """
+
+    driver: StorageDriver
+    keyring: Keyring
+    codecs: CodecRegistry
+    inline_bytes: int = 0
+    ttl_seconds: int | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def put(
+        self,
+        value: Any,
+        *,
+        producer: TaskIdentity,
+        key: str,
+        scope: ConsumerScope,
+        codec: str | None = None,
+    ) -> Reference:
+        """
+        Keep ``value`` and return its reference.
+
+        :param codec: the codec that the task asks for; None chooses by the value's type.
+        :raises CodecError: if the value cannot be encoded.
+        :raises StorageError: if it cannot be kept.
+        """
+        name, payload = self.codecs.encode(value, codec=codec)
+        return self.put_payload(payload, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
+
+    def put_payload(
+        self,
+        payload: bytes,
+        *,
+        codec: str,
+        length: int | None,
+        producer: TaskIdentity,
+        key: str,
+        scope: ConsumerScope,
+    ) -> Reference:
+        """Keep an encoded value; see :meth:`put`."""
+        self._check_size(len(payload), key)
+        is_inline = len(payload) + keyring.TAG_BYTES <= self.inline_bytes
+        now = self.clock()
+        reference = Reference(
+            producer=producer,
+            key=key,
+            scope=scope,
+            codec=codec,
+            size=len(payload),
+            length=length,
+            created_at=_format_time(now),
+            expires_at=self._expiry(now, is_inline=is_inline),
+            at=None if is_inline else f"{self.driver.type}:{object_key(producer, key)}",
+        )
+        return self._seal(payload, reference)
+
+    def get(self, reference: Reference, *, reader: TaskIdentity | None) -> Any:
+        """Return the value if ``reader`` may have it; see :meth:`get_many`."""
+        (value,) = self.get_many([reference], reader=reader)
+        return value
+
+    def get_many(self, references: Sequence[Reference], *, reader: TaskIdentity | None) -> list[Any]:
+        """
+        Return the values in the order of ``references``, or none of them.
+
+        Every decision and every data key comes before the first byte is fetched.
+
+        :raises AccessDeniedError: if ``reader`` may not have one of them.
+        :raises EnvelopeError: if one cannot be opened.
+        :raises StorageError: if one is not to be had.
+        :raises CodecError: if one cannot be decoded here.
+        """
+        for reference in references:
+            access.decide(reader, reference)
+        data_keys = [self._unwrap(reference) for reference in references]
+        for reference in references:
+            self._check_expiry(reference)
+        sealed = self._fetch(references)
+        return [
+            self._open(reference, data_key=data_key, sealed=payload)
+            for reference, data_key, payload in zip(references, data_keys, sealed, strict=True)
+        ]
+
+    def _seal(self, payload: bytes, reference: Reference) -> Reference:
+        data_key = keyring.new_data_key()
+        context = reference.context()
+        sealed = keyring.seal(payload, data_key=data_key, context=context)
+        key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
+        if reference.at is not None:
+            self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
+        return replace(
+            reference,
+            key_id=key_id,
+            wrapped_key=wrapped_key,
+            inline=sealed if reference.at is None else None,
+        )
+
+    def _unwrap(self, reference: Reference) -> bytes:
+        return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+
+    def _open(self, reference: Reference, *, data_key: bytes, sealed: bytes | None) -> Any:
+        if sealed is None:
+            raise PayloadNotFoundError(
+                f"The payload of {_describe(reference)} is not in the store any more: it was purged, evicted or "
+                f"lost, although it should live until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
+            )
+        try:
+            payload = keyring.open_sealed(sealed, data_key=data_key, context=reference.context())
+        except EnvelopeError as failure:
+            raise EnvelopeError(
+                f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
+                f"{_cure(reference)}"
+            ) from failure
+        return self.codecs.decode(reference.codec, payload)
+
+    def _fetch(self, references: Sequence[Reference]) -> list[bytes | None]:
+        stored = [reference for reference in references if reference.at is not None]
+        for reference in stored:
+            self._check_driver(reference)
+        locations = [_location(str(reference.at)) for reference in stored]
+        payloads = self.driver.retrieve_many(locations) if locations else []
+        if len(payloads) != len(locations):
+            raise StorageError(
+                f"The {self.driver.type} store answered {len(payloads)} payloads to a request for {len(locations)}; "
+                "none of them is used. Retry; if it persists, the driver is at fault."
+            )
+        fetched = iter(payloads)
+        return [reference.inline if reference.at is None else next(fetched) for reference in references]
+
+    def _check_driver(self, reference: Reference) -> None:
+        kind = str(reference.at).partition(":")[0]
+        if kind != self.driver.type:
+            raise StorageError(
+                f"{_describe(reference)} lies in a store of type {kind!r}, but this process is configured for "
+                f"{self.driver.type!r}. Point [exclusive] conn_id or storage at the store it was written to, or clear "
+                f"the producer task."
+            )
+
+    def _check_expiry(self, reference: Reference) -> None:
+        if reference.expires_at is not None and datetime.fromisoformat(reference.expires_at) <= self.clock():
+            raise PayloadNotFoundError(
+                f"{_describe(reference)} expired at {reference.expires_at}. {_cure(reference)} For a longer life "
+                "raise [exclusive] ttl_seconds."
+            )
+
+    def _check_size(self, size: int, key: str) -> None:
+        limits = [keyring.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - keyring.TAG_BYTES]
+        if size > min(limits):
+            raise StorageError(
+                f"The value of key {key!r} is {size:,} bytes encoded; the {self.driver.type} store takes at most "
+                f"{min(limits):,}. Split it into several keys, or write it to object storage and push its URL."
+            )
+
+    def _expiry(self, now: datetime, *, is_inline: bool) -> str | None:
+        if self.ttl_seconds is None or is_inline:
+            return None
+        return _format_time(now + timedelta(seconds=self.ttl_seconds))
+
+
+def purge(driver: StorageDriver, at: str, *, owner: TaskIdentity, key: str) -> None:
+    """
+    Remove the payload at ``at``, the place that a reference names; needs no key, and reads nothing else of it.
+
+    A reference can be forged, so it is believed only about payloads of the XCom that is being cleared: an object key
+    is derived from its producer's coordinates.
+
+    :param owner: the task instance whose XCom ``key`` goes.
+    :raises StorageError: if the store does not do it.
+    """
+    kind, _, location = at.partition(":")
+    if kind == driver.type and is_own_object_key(location, owner, key):
+        driver.delete(location)
+    else:
+        log.warning("Not purging %r: it is not a payload of %s, key %r.", at, owner, key)
+
+
+def _location(at: str) -> str:
+    return at.partition(":")[2]
+
+
+def _length(value: Any) -> int | None:
+    try:
+        return len(value)
+    except Exception:  # noqa: BLE001 - for people only: a value with a broken __len__ is a value all the same
+        return None
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _describe(reference: Reference) -> str:
+    return f"The exclusive output {reference.key!r} of {reference.producer}"
+
+
+def _cure(reference: Reference) -> str:
+    return f"Clear task {reference.producer.task_id!r} of that run to write it anew."

@@ -1,0 +1,87 @@
+"""What the core's tests stand on: a store over memory, a codec of plain JSON and two fixed identities."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
+from airflow_provider_exclusive.keyring import Keyring
+from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.store import ExclusiveStore
+from tests.fakes import InMemoryDriver
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+class JsonCodec(Codec):
+    name = "json"
+
+    def accepts(self, value):
+        return isinstance(value, (str, int, list, dict, type(None)))
+
+    def encode(self, value):
+        return json.dumps(value).encode()
+
+    def decode(self, payload):
+        return json.loads(payload)
+
+
+@pytest.fixture
+def producer():
+    return TaskIdentity("etl", "run-1", "extract", -1, "0193b1a2-0000-7000-8000-000000000001")
+
+
+@pytest.fixture
+def consumer():
+    return TaskIdentity("etl", "run-1", "load")
+
+
+@pytest.fixture
+def scope():
+    return ConsumerScope((Clause("etl", "load", "run-1"),))
+
+
+@pytest.fixture
+def raw_key():
+    return lambda name: hashlib.sha256(f"a test key, {name}".encode()).digest()
+
+
+@pytest.fixture
+def ring(raw_key):
+    return Keyring.from_raw_keys([raw_key("current")])
+
+
+@pytest.fixture
+def driver():
+    return InMemoryDriver()
+
+
+@pytest.fixture
+def json_codec():
+    return JsonCodec()
+
+
+@pytest.fixture
+def make_store(driver, ring, json_codec):
+    def make(**settings):
+        defaults = {"driver": driver, "keyring": ring, "codecs": CodecRegistry([json_codec]), "clock": lambda: NOW}
+        return ExclusiveStore(**(defaults | settings))
+
+    return make
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()
+
+
+@pytest.fixture
+def put(store, producer, scope):
+    """Put a value as the producer would, with anything of the call replaced."""
+
+    def put(value="a value", *, into=store, **call):
+        return into.put(value, **({"producer": producer, "key": "return_value", "scope": scope} | call))
+
+    return put

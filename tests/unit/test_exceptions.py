@@ -1,0 +1,71 @@
+import copy
+import inspect
+import pickle  # noqa: TID251 - Airflow's task runner and multiprocessing send exceptions this way
+
+import pytest
+
+from airflow_provider_exclusive import exceptions
+from airflow_provider_exclusive.exceptions import (
+    AccessDeniedError,
+    CodecError,
+    ConfigurationError,
+    EnvelopeError,
+    ExclusiveError,
+    InvalidScopeError,
+    PayloadNotFoundError,
+    ScopeError,
+    StorageError,
+    StorageUnavailableError,
+    UnknownKeyError,
+    UnsupportedReferenceError,
+)
+
+
+def test_a_missing_payload_is_not_an_unavailable_store():
+    assert not issubclass(PayloadNotFoundError, StorageUnavailableError)
+
+
+def test_a_denial_is_no_builtin_permission_error():
+    # Code that catches OSError around file access must not swallow a denial.
+    assert not issubclass(AccessDeniedError, OSError)
+
+
+@pytest.mark.parametrize(
+    ("error", "parent"),
+    [
+        (ConfigurationError, ExclusiveError),
+        (ConfigurationError, ValueError),
+        (ScopeError, ExclusiveError),
+        (InvalidScopeError, ScopeError),
+        (InvalidScopeError, ValueError),
+        (AccessDeniedError, ScopeError),
+        (EnvelopeError, ExclusiveError),
+        (UnsupportedReferenceError, EnvelopeError),
+        (UnknownKeyError, EnvelopeError),
+        (CodecError, ExclusiveError),
+        (StorageError, ExclusiveError),
+        (PayloadNotFoundError, StorageError),
+        (StorageUnavailableError, StorageError),
+    ],
+)
+def test_the_tree_is_the_documented_one(error, parent):
+    assert issubclass(error, parent)
+
+
+def test_every_error_has_the_common_base():
+    errors = [member for _, member in inspect.getmembers(exceptions, inspect.isclass)]
+    assert [error for error in errors if not issubclass(error, ExclusiveError)] == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccessDeniedError("denied", reason="unknown-reader"),
+        ConfigurationError("wrong", option="[exclusive] private_key"),
+        UnknownKeyError("unknown", key_id="3f9c"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_attributes_survive_copying_and_another_process(error):
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))

@@ -1,0 +1,40 @@
+import subprocess
+import sys
+
+import pytest
+
+import airflow_provider_exclusive
+from airflow_provider_exclusive import scope_declarations
+
+
+def test_an_unknown_name_is_an_attribute_error_that_names_it():
+    with pytest.raises(AttributeError, match="'airflow_provider_exclusive' has no attribute 'exclusive_taks'"):
+        _ = airflow_provider_exclusive.exclusive_taks
+
+
+def test_importing_the_package_imports_nothing_else():
+    # Airflow imports it half-way through importing airflow.sdk itself.
+    code = (
+        "import sys; before = set(sys.modules); import airflow_provider_exclusive; "
+        "new = set(sys.modules) - before; "
+        "print(sorted(name for name in new if name.startswith('airflow') or name in {'redis', 'cryptography'}))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "['airflow_provider_exclusive']"
+
+
+def test_names_are_the_objects_of_their_home_modules():
+    assert airflow_provider_exclusive.Consumer is scope_declarations.Consumer
+    assert airflow_provider_exclusive.DOWNSTREAM is scope_declarations.DOWNSTREAM
+
+
+def test_every_public_name_but_the_version_has_a_home():
+    assert set(airflow_provider_exclusive.__all__) - {"__version__"} == set(airflow_provider_exclusive._HOMES)
+
+
+def test_dir_lists_the_public_names():
+    assert dir(airflow_provider_exclusive) == sorted(airflow_provider_exclusive.__all__)
+
+
+def test_the_version_is_one():
+    assert airflow_provider_exclusive.__version__.split(".")[0].isdigit()

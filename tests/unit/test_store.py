@@ -1,0 +1,497 @@
+import inspect
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_exclusive.codecs.base import CodecRegistry
+from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
+from airflow_provider_exclusive.exceptions import (
+    AccessDeniedError,
+    CodecError,
+    EnvelopeError,
+    ExclusiveError,
+    PayloadNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+)
+from airflow_provider_exclusive.keyring import TAG_BYTES, Keyring
+from airflow_provider_exclusive.reference import MARKER, Reference
+from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
+from airflow_provider_exclusive.store import purge
+from tests.fakes import FailingDriver
+
+INTRUDER = TaskIdentity("etl", "run-1", "intruder")
+
+
+def location_of(reference):
+    return reference.at.partition(":")[2]
+
+
+# --- the order of things
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def recording(events, make_store, driver, raw_key):
+    """A store whose parts note what is asked of them."""
+
+    class RecordingDriver(type(driver)):
+        def store(self, key, payload, *, ttl_seconds):
+            events.append("store")
+            super().store(key, payload, ttl_seconds=ttl_seconds)
+
+        def retrieve_many(self, keys):
+            events.append(f"fetch {len(keys)}")
+            return super().retrieve_many(keys)
+
+    class RecordingKeyring(Keyring):
+        def wrap(self, data_key, *, context):
+            events.append("wrap")
+            return Keyring.wrap(self, data_key, context=context)
+
+        def unwrap(self, wrapped_key, *, key_id, context):
+            events.append("unwrap")
+            return Keyring.unwrap(self, wrapped_key, key_id=key_id, context=context)
+
+    return make_store(driver=RecordingDriver(), keyring=RecordingKeyring.from_raw_keys([raw_key("current")]))
+
+
+@pytest.fixture
+def recording_scope(events):
+    class RecordingScope(ConsumerScope):
+        def permits(self, reader):
+            events.append("decide")
+            return ConsumerScope.permits(self, reader)
+
+    return RecordingScope((Clause("etl", "load", "run-1"),))
+
+
+def test_a_denied_reader_costs_no_key_and_no_fetch(recording, recording_scope, put, events):
+    references = [put(into=recording, scope=recording_scope) for _ in range(2)]
+    events.clear()
+    with pytest.raises(AccessDeniedError):
+        recording.get(references[0], reader=INTRUDER)
+    with pytest.raises(AccessDeniedError):
+        recording.get_many(references, reader=None)
+    assert events == ["decide"]
+
+
+def test_a_reference_that_does_not_open_costs_no_fetch(recording, put, consumer, events):
+    reference = put(into=recording)
+    events.clear()
+    with pytest.raises(EnvelopeError):
+        recording.get(replace(reference, codec="other"), reader=consumer)
+    assert events == ["unwrap"]
+
+
+def test_reading_decides_then_unwraps_then_fetches_once(recording, recording_scope, put, consumer, events):
+    references = [put(n, into=recording, scope=recording_scope) for n in range(3)]
+    events.clear()
+    assert recording.get_many(references, reader=consumer) == [0, 1, 2]
+    assert events == ["decide"] * 3 + ["unwrap"] * 3 + ["fetch 3"]
+
+
+def test_writing_wraps_then_stores_and_only_then_returns(recording, put, events):
+    reference = put(into=recording)
+    assert events == ["wrap", "store"]
+    assert list(recording.driver.payloads) == [location_of(reference)]
+
+
+def test_nothing_to_read_asks_nobody(recording, consumer, events):
+    assert recording.get_many([], reader=consumer) == []
+    assert events == []
+
+
+def test_inline_values_ask_no_driver(recording, put, consumer, events):
+    reference = put(into=replace(recording, inline_bytes=1000))
+    assert recording.get(reference, reader=consumer) == "a value"
+    assert events == ["wrap", "unwrap"]
+
+
+# --- a store in trouble
+
+
+@pytest.fixture
+def failing(make_store):
+    """Return a store whose driver raises what it is given."""
+
+    return lambda failure: make_store(driver=FailingDriver(error=failure))
+
+
+def test_a_value_that_is_not_kept_has_no_reference(failing, put):
+    with pytest.raises(StorageUnavailableError):
+        put(into=failing(StorageUnavailableError("down")))
+
+
+def test_a_store_that_is_down_is_an_error_not_a_missing_value(failing, put, consumer):
+    with pytest.raises(StorageUnavailableError):
+        failing(StorageUnavailableError("down")).get(put(), reader=consumer)
+
+
+@pytest.mark.parametrize("answer", [[], [None, None], [b"", b"", b""]])
+def test_a_driver_that_answers_too_little_or_too_much_is_not_believed(make_store, driver, put, consumer, answer):
+    class MiscountingDriver(type(driver)):
+        def retrieve_many(self, keys):
+            return answer
+
+    with pytest.raises(StorageError, match=f"answered {len(answer)} payloads to a request for 1"):
+        make_store(driver=MiscountingDriver()).get(put(), reader=consumer)
+
+
+def test_a_lost_payload_names_the_task_to_clear(store, put, consumer):
+    reference = put()
+    store.driver.payloads.clear()
+    with pytest.raises(PayloadNotFoundError, match="Clear task 'extract'"):
+        store.get(reference, reader=consumer)
+
+
+def test_an_expired_value_says_when(make_store, put, consumer):
+    early = make_store(ttl_seconds=60)
+    reference = put(into=early)
+    assert early.driver.ttl_seconds[location_of(reference)] == 60
+    late = replace(early, clock=lambda: early.clock() + timedelta(seconds=60))
+    with pytest.raises(PayloadNotFoundError, match=f"expired at {re.escape(reference.expires_at)}.*Clear task"):
+        late.get(reference, reader=consumer)
+    just_before = replace(early, clock=lambda: early.clock() + timedelta(seconds=59, microseconds=999_999))
+    assert just_before.get(reference, reader=consumer) == "a value"
+
+
+def test_inline_values_and_those_without_a_limit_do_not_expire(make_store, put):
+    assert put(into=make_store(ttl_seconds=60, inline_bytes=1000)).expires_at is None
+    reference = put(into=make_store(ttl_seconds=None))
+    assert reference.expires_at is None
+
+
+def test_many_are_all_or_nothing(store, put, consumer):
+    references = [put(n) for n in range(3)]
+    store.driver.payloads.pop(location_of(references[1]))
+    with pytest.raises(PayloadNotFoundError):
+        store.get_many(references, reader=consumer)
+    with pytest.raises(AccessDeniedError):
+        store.get_many([references[0], put(scope=ConsumerScope())], reader=consumer)
+
+
+def test_many_keep_their_order_inline_or_stored(make_store, put, consumer):
+    store = make_store(inline_bytes=30)
+    values = ["short", "long " * 20, 1, "long " * 30, "short"]
+    references = [put(value, into=store) for value in values]
+    assert [reference.inline is None for reference in references] == [False, True, False, True, False]
+    assert store.get_many(references + references[::-1], reader=consumer) == values + values[::-1]
+
+
+def test_a_value_in_another_kind_of_store_names_both_kinds(make_store, driver, put, consumer):
+    class OtherDriver(type(driver)):
+        type = "other"
+
+    with pytest.raises(StorageError, match="type 'memory', but this process is configured for 'other'"):
+        make_store(driver=OtherDriver()).get(put(), reader=consumer)
+
+
+def test_the_driver_s_limit_holds_to_the_byte(make_store, driver, put):
+    driver.max_payload_bytes = 100
+    with pytest.raises(StorageError, match=r"key 'return_value' is 85 bytes encoded; .* takes at most 84"):
+        put("x" * 83, into=make_store())
+    assert driver.payloads == {}
+    put("x" * 82, into=make_store())
+    assert [len(sealed) for sealed in driver.payloads.values()] == [100]
+
+
+@pytest.mark.parametrize(("characters", "is_inline"), [(82, True), (83, False)])
+def test_the_inline_limit_holds_to_the_byte(make_store, put, characters, is_inline):
+    reference = put("x" * characters, into=make_store(inline_bytes=100))
+    assert (reference.at is None, reference.inline is not None) == (is_inline, is_inline)
+
+
+def test_with_no_inline_bytes_even_an_empty_value_is_stored(put):
+    assert put("").at is not None
+
+
+# --- what a reference says
+
+
+def test_a_reference_says_what_was_put(put, producer, scope):
+    reference = put(["a", "b"])
+    assert (reference.producer, reference.key, reference.scope) == (producer, "return_value", scope)
+    assert (reference.codec, reference.size, reference.length) == ("json", len(b'["a", "b"]'), 2)
+    assert reference.created_at == "2026-11-21T10:00:00.000000Z"
+
+
+@pytest.mark.parametrize("failure", [ValueError, OverflowError, RuntimeError, None])
+def test_a_value_without_a_usable_length_is_kept_without_one(put, failure):
+    class Odd(str):
+        __slots__ = ()
+
+        def __len__(self):
+            if failure:
+                raise failure
+            return super().__len__()
+
+    assert put(Odd("text")).length == (None if failure else 4)
+
+
+def test_a_value_that_no_codec_takes_names_its_type(put):
+    with pytest.raises(CodecError, match=r"builtins\.object"):
+        put(object())
+
+
+def test_a_codec_that_is_not_there_names_those_that_are(put):
+    with pytest.raises(CodecError, match=r"'arrow' is not available in this deployment\. Known here: json"):
+        put(codec="arrow")
+    with pytest.raises(CodecError, match="allow_cloudpickle = True"):
+        put(codec="cloudpickle")
+
+
+def test_what_lies_in_the_store_shows_nothing(put, driver):
+    put("a distinctive value")
+    put("a distinctive value")
+    one, other = driver.payloads.values()
+    assert b"distinctive" not in one
+    assert one != other
+
+
+# --- purge
+
+FORGED = [
+    "",
+    "memory:",
+    "memory:/",
+    "other:{own}",
+    "memory:{foreign}",
+    "memory:{prefix}",
+    "memory:{prefix}../../../../etc/passwd",
+    "memory:{prefix}{random}/../../x",
+    "memory:{prefix}{random}\n",
+    "memory:{prefix}{random}0",
+    "memory:{prefix}" + "G" * 32,
+    "memory:{prefix}" + "٣" * 32,
+    "memory:x{own}",
+    "{own}",
+    "MEMORY:{own}",
+]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_reference_purges_nothing(put, driver, producer, forged, caplog):
+    own, foreign = put(), put(producer=replace(producer, task_id="another"))
+    deleted = []
+    driver.delete = deleted.append
+    prefix = object_prefix(producer, "return_value")
+    at = forged.format(own=location_of(own), foreign=location_of(foreign), prefix=prefix, random="0" * 32)
+    purge(driver, at, owner=producer, key="return_value")
+    assert deleted == []
+    assert "Not purging" in caplog.text
+
+
+@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
+def test_a_genuine_reference_copied_to_another_row_purges_nothing(put, driver, producer, change):
+    reference = put()
+    purge(driver, reference.at, owner=replace(producer, **change), key="return_value")
+    purge(driver, reference.at, owner=producer, key="other")
+    assert len(driver.payloads) == 1
+
+
+def test_a_purge_removes_the_payload_and_may_be_repeated(put, driver, producer):
+    reference = put()
+    for _ in range(2):
+        purge(driver, reference.at, owner=replace(producer, ti_id="a later try"), key="return_value")
+    assert driver.payloads == {}
+
+
+# --- object keys
+
+IDS = st.text(max_size=300)
+OWNERS = st.builds(TaskIdentity, IDS, IDS, IDS, st.integers(-1, 10**9))
+
+
+@settings(max_examples=100, deadline=None)
+@given(owner=OWNERS, key=IDS)
+def test_object_keys_are_short_safe_and_never_repeat(owner, key):
+    one, other = object_key(owner, key), object_key(owner, key)
+    assert one != other
+    assert one.startswith(object_prefix(owner, key))
+    assert len(one) <= 230
+    assert re.fullmatch(r"v1/[A-Za-z0-9_-]*/[A-Za-z0-9_-]*/[0-9a-f]{32}/[0-9a-f]{32}", one)
+
+
+@settings(max_examples=100, deadline=None)
+@given(one=st.tuples(OWNERS, IDS), data=st.data())
+def test_different_xcoms_never_share_a_prefix(one, data):
+    owner, key = one
+    change = data.draw(st.sampled_from(["dag_id", "run_id", "task_id", "map_index", "key"]))
+    if change == "key":
+        other = (owner, data.draw(IDS))
+    else:
+        other = (replace(owner, **{change: data.draw(st.integers(-1, 9) if change == "map_index" else IDS)}), key)
+    assert (object_prefix(*one) == object_prefix(*other)) == (one == other)
+
+
+def test_ids_that_join_to_the_same_text_have_prefixes_of_their_own():
+    pairs = [("a", "bc"), ("ab", "c"), ("a/b", "c"), ("a.b", "c"), ("a_b", "c"), ("ä", "c"), ("..", "c")]
+    assert len({object_prefix(TaskIdentity(dag, "r", task), "k") for dag, task in pairs}) == len(pairs)
+
+
+def test_a_try_writes_under_the_prefix_of_every_other_try(producer):
+    assert object_prefix(producer, "k") == object_prefix(replace(producer, ti_id=None), "k")
+
+
+# --- tampering
+
+
+class Canary:
+    """A value that notes when it is unpickled."""
+
+    sung = 0
+
+    def __reduce__(self):
+        return _sing, ()
+
+
+def _sing():
+    Canary.sung += 1
+    return "sung"
+
+
+@pytest.fixture(params=[0, 10_000], ids=["stored", "inline"])
+def canary_store(request, make_store):
+    Canary.sung = 0
+    return make_store(inline_bytes=request.param, codecs=CodecRegistry([CloudpickleCodec()]), ttl_seconds=60)
+
+
+OTHER_BYTES = b'"\\0\x00'
+
+
+def changed_bytes(data):
+    for place, byte in enumerate(data):
+        for value in dict.fromkeys([byte ^ (1 << bit) for bit in range(8)] + list(OTHER_BYTES)):
+            if value != byte:
+                yield place, data[:place] + bytes([value]) + data[place + 1 :]
+
+
+def is_refused(store, text, genuine, reader):
+    """Return whether a row of this JSON is refused; one that says the same in other characters is no change."""
+    try:
+        row = json.loads(text)
+    except ValueError:
+        return True
+    if json.dumps(row, sort_keys=True) == json.dumps(genuine, sort_keys=True):
+        return True
+    try:
+        store.get(Reference.from_row(row), reader=reader)
+    except ExclusiveError:
+        return True
+    return False
+
+
+def test_no_byte_of_a_reference_can_be_changed(canary_store, put, consumer):
+    row = put(Canary(), codec="cloudpickle", into=canary_store).to_row()
+    text = json.dumps(row, separators=(",", ":")).encode()
+    name = range(text.index(MARKER.encode()), text.index(MARKER.encode()) + len(MARKER))
+    opened = [
+        changed
+        for place, changed in changed_bytes(text)
+        if place not in name and not is_refused(canary_store, changed, row, consumer)
+    ]
+    assert opened == []
+    assert all(is_refused(canary_store, text[:end], row, consumer) for end in range(len(text)))
+    assert Canary.sung == 0
+
+
+def test_no_byte_of_a_payload_can_be_changed_cut_or_added(make_store, put, consumer):
+    Canary.sung = 0
+    store = make_store(codecs=CodecRegistry([CloudpickleCodec()]))
+    reference = put(Canary(), codec="cloudpickle", into=store)
+    sealed = store.driver.payloads[location_of(reference)]
+    forged = [changed for _, changed in changed_bytes(sealed)]
+    forged += [sealed[:end] for end in range(len(sealed))] + [sealed[start:] for start in range(1, len(sealed))]
+    forged += [sealed + b"\x00", b"\x00" + sealed, sealed + sealed, sealed[::-1], bytes(len(sealed))]
+    for payload in forged:
+        store.driver.payloads[location_of(reference)] = payload
+        with pytest.raises(EnvelopeError, match="Clear task 'extract'"):
+            store.get(reference, reader=consumer)
+    assert Canary.sung == 0
+
+
+def test_the_genuine_value_does_run_the_canary(canary_store, put, consumer):
+    # The control: without it the two tests above could pass because nothing ever sings.
+    assert canary_store.get(put(Canary(), codec="cloudpickle", into=canary_store), reader=consumer) == "sung"
+    assert Canary.sung == 1
+
+
+def test_swapped_payloads_do_not_open(store, put, consumer):
+    one, other = put("one"), put("two")
+    objects = store.driver.payloads
+    objects[location_of(one)], objects[location_of(other)] = objects[location_of(other)], objects[location_of(one)]
+    for reference in (one, other):
+        with pytest.raises(EnvelopeError):
+            store.get(reference, reader=consumer)
+
+
+@pytest.mark.parametrize("taken", [["at"], ["at", "size"], ["wrapped_key"], ["wrapped_key", "at"], ["key"], ["scope"]])
+def test_parts_of_another_genuine_reference_do_not_fit(store, put, consumer, scope, taken):
+    one, other = put("one"), put("three", key="other", scope=replace(scope, is_open=True))
+    with pytest.raises(EnvelopeError):
+        store.get(replace(one, **{name: getattr(other, name) for name in taken}), reader=consumer)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}, {"ti_id": None}, {"ti_id": "x"}]
+)
+def test_a_coordinate_of_the_producer_cannot_be_edited(store, put, producer, change):
+    forged = replace(put(scope=OPEN), producer=replace(producer, **change))
+    with pytest.raises(EnvelopeError):
+        store.get(forged, reader=producer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scope": OPEN},
+        {"scope": ConsumerScope((Clause("etl", "*", "run-1"),))},
+        {"scope": ConsumerScope((Clause("etl", "load", "run-1"), Clause("etl", "intruder", "run-1")))},
+        {"producer": INTRUDER},
+    ],
+)
+def test_an_intruder_cannot_write_itself_into_a_reference(store, put, change):
+    with pytest.raises(EnvelopeError):
+        store.get(replace(put(), **change), reader=INTRUDER)
+
+
+@pytest.mark.parametrize(
+    "change", [{"expires_at": None}, {"codec": "canary"}, {"size": 1}, {"length": 1}, {"key": "x"}]
+)
+def test_no_other_fact_can_be_edited(make_store, put, consumer, change):
+    store = make_store(ttl_seconds=60)
+    with pytest.raises(EnvelopeError):
+        store.get(replace(put(into=store), **change), reader=consumer)
+
+
+def test_a_genuine_reference_opens_wherever_it_lies(store, put, consumer):
+    # Where a row lies is not the store's to know: the backend and the API server compare row and coordinate.
+    reference = put()
+    assert store.get(Reference.from_row(json.loads(json.dumps(reference.to_row()))), reader=consumer) == "a value"
+
+
+def test_a_value_sealed_under_another_deployment_s_key_does_not_open(make_store, put, consumer, raw_key):
+    stranger = make_store(keyring=Keyring.from_raw_keys([raw_key("another deployment")]))
+    with pytest.raises(EnvelopeError, match="which this process does not hold"):
+        stranger.get(put(), reader=consumer)
+
+
+def test_the_seal_adds_what_the_limits_count_on(put, driver):
+    assert len(driver.payloads[location_of(put("x"))]) == len(b'"x"') + TAG_BYTES
+
+
+def test_a_reader_is_always_named(store):
+    for method in (store.get, store.get_many):
+        kinds = [parameter.kind for parameter in list(inspect.signature(method).parameters.values())[1:]]
+        assert set(kinds) == {inspect.Parameter.KEYWORD_ONLY}
