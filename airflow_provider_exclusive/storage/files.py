@@ -1,0 +1,212 @@
+"""
+Payloads as files below one directory; the default store, and the one that needs no server.
+
+Every process that reads or writes exclusive outputs must see the same directory. This module knows nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar, Final
+
+from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
+
+# No object key has a segment that begins with a dot, so a temporary file can never be taken for an object.
+_TEMPORARY_PREFIX: Final = ".writing-"
+_DIRECTORY_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+# A concurrent delete may prune a directory between its creation and its first file; each round needs another delete.
+_PLACING_ATTEMPTS: Final = 20
+
+_ADVICE: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
+    (
+        # What a network file system or an exhausted machine answers for a while.
+        frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EAGAIN})
+        | {errno.EMFILE, errno.ENFILE, errno.ENOMEM},
+        StorageUnavailableError,
+        "Check that the disk or network share is healthy and the machine not exhausted; then retry.",
+    ),
+    (
+        frozenset({errno.ENOSPC, errno.EDQUOT}),
+        StorageError,
+        "Free or add space there, or point [exclusive] storage at a larger disk.",
+    ),
+    (
+        frozenset({errno.EACCES, errno.EPERM, errno.EROFS}),
+        StorageError,
+        (
+            "The user that runs Airflow needs read and write access: mount it writable and give it to that user, or "
+            "name another directory in [exclusive] storage."
+        ),
+    ),
+    (
+        frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP}),
+        StorageError,
+        (
+            "Expected a directory and found something else on the way: move it away, or name another directory in "
+            "[exclusive] storage."
+        ),
+    ),
+    (
+        frozenset({errno.ENAMETOOLONG}),
+        StorageError,
+        "Name a directory with a shorter path in [exclusive] storage.",
+    ),
+    (
+        frozenset({errno.EFBIG}),
+        StorageError,
+        (
+            "The payload is larger than the file system or the process's limit allows: split the value, or raise the "
+            "limit (ulimit -f)."
+        ),
+    ),
+)
+
+
+class FilesDriver(StorageDriver):
+    """
+    Keeps each payload in a file of its own, readable by its owner only.
+
+    Files know no expiry: ``ttl_seconds`` is enforced by the reference, and a file stays until it is deleted.
+
+    :param root: the directory; created, owner-only, by the first :meth:`store`.
+    """
+
+    type: ClassVar[str] = "files"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __repr__(self) -> str:
+        return f"FilesDriver({str(self._root)!r})"
+
+    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
+        """Write the file under a temporary name, then rename it: a reader sees all of it or nothing."""
+        path = self._path(key)
+        with self._translated("write"):
+            temporary, descriptor = self._open_temporary(path.parent)
+            try:
+                with open(descriptor, "wb") as file:  # noqa: PTH123 - it has a descriptor, not a path
+                    file.write(payload)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.rename(path)
+            except BaseException:
+                # What went wrong first is what the caller must hear, so a failing clean-up stays silent.
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+            _sync_directory(path.parent)
+
+    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Read the files one after the other."""
+        with self._translated("read"):
+            return [_read(self._path(key)) for key in keys]
+
+    def delete(self, key: str) -> None:
+        """Remove the file, and the directories that it leaves empty."""
+        path = self._path(key)
+        with self._translated("delete in"):
+            try:
+                path.unlink()
+            except (FileNotFoundError, IsADirectoryError):
+                return
+            self._prune(path.parent)
+
+    def scan(self, prefix: str = "") -> Iterator[StoredPayload]:
+        """Yield the files below the deepest directory that ``prefix`` names."""
+        check_prefix(prefix)
+        with self._translated("list"):
+            for key, size in _walk(self._root, prefix.rpartition("/")[0]):
+                if key.startswith(prefix) and is_object_key(key):
+                    yield StoredPayload(key, size)
+
+    def _path(self, key: str) -> Path:
+        check_object_key(key)
+        return self._root / key
+
+    def _open_temporary(self, directory: Path) -> tuple[Path, int]:
+        temporary = directory / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        for _ in range(_PLACING_ATTEMPTS):
+            _make_directory(directory)
+            # A prune can only take the directory while it is empty: once this file exists, it stays.
+            with suppress(FileNotFoundError):
+                return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        raise StorageUnavailableError(
+            f"Could not write to {self._root}: another process removed its directories {_PLACING_ATTEMPTS} times in a "
+            "row. Retry; if it persists, find out what else cleans up there."
+        )
+
+    def _prune(self, directory: Path) -> None:
+        for folder in (directory, *directory.parents):
+            if folder == self._root:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                # Somebody else's payload lies here, or somebody else pruned: both are as good as done.
+                return
+
+    @contextmanager
+    def _translated(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as failure:
+            raise self._as_storage_error(failure, action) from failure
+
+    def _as_storage_error(self, failure: OSError, action: str) -> StorageError:
+        problem = f"Could not {action} {self._root}: {failure.strerror or type(failure).__name__}."
+        for errnos, error, advice in _ADVICE:
+            if failure.errno in errnos:
+                return error(f"{problem} {advice}")
+        return StorageError(f"{problem} Check the directory, or name another in [exclusive] storage.")
+
+
+def _make_directory(directory: Path) -> None:
+    if directory.is_dir():
+        return
+    _make_directory(directory.parent)
+    # If another process makes or prunes it meanwhile, opening a file in it will tell.
+    with suppress(FileExistsError, FileNotFoundError):
+        directory.mkdir(_DIRECTORY_MODE)
+        _sync_directory(directory.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    # Without this a crash may forget the directory entry of a file whose bytes are safe. A directory that is gone was
+    # pruned, so nothing in it is left to keep.
+    with suppress(FileNotFoundError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def _walk(root: Path, folder: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = list(os.scandir(root / folder))
+    except FileNotFoundError:
+        # Nothing was stored yet, or it was pruned since its parent was listed.
+        return
+    for entry in entries:
+        key = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, key)
+        elif entry.is_file(follow_symlinks=False):
+            with suppress(FileNotFoundError):
+                yield key, entry.stat(follow_symlinks=False).st_size

@@ -1,0 +1,180 @@
+"""
+Payloads in S3, Google Cloud Storage, Azure Blob Storage or whatever else Airflow's ``ObjectStoragePath`` reaches.
+
+The file system behind the path is used directly: opening the path itself would put every payload into the lineage that
+Airflow keeps.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+_PARALLEL_READS: Final = 16
+_EXTRAS: Final = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure"}
+_LOCAL_PROTOCOLS: Final = frozenset({"file", "local"})
+_PASSING_ERRNOS: Final = frozenset(
+    {errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNREFUSED, errno.ESTALE}
+)
+# The clients behind fsspec share no base class and may not be installed, so their errors are told by name:
+# botocore, aiohttp, google.api_core and azure.core; "ConnectionError" is both Python's and botocore's.
+_PASSING_ERRORS: Final = frozenset({
+    "ConnectionError", "TimeoutError", "HTTPClientError", "FSTimeoutError", "IncompleteRead", "ResponseParserError",
+    "ClientConnectionError", "ClientPayloadError", "ServerTimeoutError", "gaierror",
+    "TransportError", "RetryError", "ServerError", "TooManyRequests",
+    "ServiceRequestError", "ServiceResponseError",
+})  # fmt: skip
+_ACCESS_ERRORS: Final = frozenset({
+    "PermissionError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "SignError",
+    "TokenRetrievalError", "GoogleAuthError", "Forbidden", "Unauthorized", "ClientAuthenticationError",
+})  # fmt: skip
+
+
+class ObjectStorageDriver(StorageDriver):
+    """
+    Keeps each payload in an object of its own, written whole.
+
+    Object stores have no expiry for a single object, so ``ttl_seconds`` is enforced by the reference only: set a
+    lifecycle rule on the bucket that deletes what is older. Timeouts and retries are those of the client library and
+    are set in the connection (for S3: ``config_kwargs``).
+
+    :param root: bucket and prefix with the connection to use, such as
+        ``ObjectStoragePath("s3://bucket/exclusive", conn_id="aws_default")``.
+    """
+
+    type: ClassVar[str] = "object"
+
+    def __init__(self, root: ObjectStoragePath) -> None:
+        self._protocol = root.protocol or "file"
+        self._conn_id = root.conn_id
+        self._base = root.path.rstrip("/")
+        self._file_systems: dict[int, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"ObjectStorageDriver({self._where!r}, conn_id={self._conn_id!r})"
+
+    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
+        """Put the object; it is visible whole or not at all."""
+        path = self._path(key)
+        with self._translated():
+            file_system = self._file_system()
+            if self._protocol in _LOCAL_PROTOCOLS:
+                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            file_system.pipe_file(path, payload)
+
+    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Get the objects, several at a time."""
+        paths = [self._path(key) for key in keys]
+        with self._translated():
+            file_system = self._file_system()
+            if len(paths) <= 1:
+                return [_read(file_system, path) for path in paths]
+            with ThreadPoolExecutor(min(len(paths), _PARALLEL_READS)) as pool:
+                return list(pool.map(lambda path: _read(file_system, path), paths))
+
+    def delete(self, key: str) -> None:
+        """Remove the object; older versions stay where the bucket keeps versions."""
+        path = self._path(key)
+        with self._translated():
+            try:
+                self._file_system().rm_file(path)
+            except (FileNotFoundError, IsADirectoryError) as failure:
+                _refuse_missing_bucket(failure)
+
+    def scan(self, prefix: str = "") -> Iterator[StoredPayload]:
+        """List what lies below the deepest folder that ``prefix`` names."""
+        check_prefix(prefix)
+        with self._translated():
+            file_system = self._file_system()
+            file_system.invalidate_cache()
+            folder = prefix.rpartition("/")[0]
+            found = file_system.find(f"{self._base}/{folder}".rstrip("/"), detail=True)
+            for path, entry in found.items():
+                key = path.removeprefix(f"{self._base}/")
+                if key.startswith(prefix) and is_object_key(key):
+                    yield StoredPayload(key, int(entry["size"]))
+
+    @property
+    def _where(self) -> str:
+        return f"{self._protocol}://{self._base}"
+
+    def _path(self, key: str) -> str:
+        check_object_key(key)
+        return f"{self._base}/{key}"
+
+    def _file_system(self) -> Any:
+        # Airflow keeps one file system for ever, but those that run on asyncio refuse to work in a forked child.
+        process = os.getpid()
+        return self._file_systems.get(process) or self._file_systems.setdefault(process, self._open_file_system())
+
+    def _open_file_system(self) -> Any:
+        from airflow.sdk.io import get_fs
+
+        try:
+            return get_fs(self._protocol, self._conn_id)
+        except (ImportError, ValueError) as failure:
+            # ValueError is Airflow's word for a URL scheme that no installed provider serves.
+            raise StorageError(
+                f"Object storage at {self._where} cannot be opened. {self._installation_hint()}"
+            ) from failure
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except Exception as failure:
+            raise self._as_storage_error(failure) from failure
+
+    def _as_storage_error(self, failure: Exception) -> StorageError:
+        kinds = _kinds(failure)
+        problem = f"Object storage at {self._where} failed ({type(failure).__name__})."
+        if kinds & _ACCESS_ERRORS:
+            return StorageError(
+                f"{problem} Check the credentials of connection {self._conn_id!r}; they must allow to get, put, delete "
+                "and list objects there (list as well: without it, stores answer 'forbidden' for a missing object)."
+            )
+        if "FileNotFoundError" in kinds:
+            return StorageError(f"{problem} The bucket or folder does not exist: create it, or correct the URL.")
+        if kinds & _PASSING_ERRORS or getattr(failure, "errno", None) in _PASSING_ERRNOS:
+            return StorageUnavailableError(
+                f"{problem} Check the endpoint of connection {self._conn_id!r} and the network; then retry."
+            )
+        return StorageError(f"{problem} Its own message is the cause above; check URL and connection.")
+
+    def _installation_hint(self) -> str:
+        extra = _EXTRAS.get(self._protocol)
+        if extra is None:
+            return f"Install the Airflow provider that brings {self._protocol}:// URLs, or use another store."
+        return f"Install what {self._protocol}:// needs: pip install 'airflow-provider-exclusive[{extra}]'."
+
+
+def _read(file_system: Any, path: str) -> bytes | None:
+    try:
+        return bytes(file_system.cat_file(path))
+    except (FileNotFoundError, IsADirectoryError) as failure:
+        _refuse_missing_bucket(failure)
+        return None
+
+
+def _refuse_missing_bucket(failure: OSError) -> None:
+    # A mistyped bucket must not look like an expired payload.
+    response = getattr(failure.__cause__, "response", None) or {}
+    if response.get("Error", {}).get("Code") == "NoSuchBucket":
+        raise failure
+
+
+def _kinds(failure: Exception) -> set[str]:
+    return {base.__name__ for error in (failure, failure.__cause__) if error for base in type(error).__mro__}
