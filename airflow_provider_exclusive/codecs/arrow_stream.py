@@ -1,0 +1,73 @@
+"""Arrow IPC streams: what every table in a payload is written to and read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import CodecError
+
+_HEADER: Final = b"exclusive"
+
+
+def write(table: Any) -> Any:
+    """
+    Return the stream of a ``pyarrow.Table`` or ``RecordBatch``, uncompressed, so that it can be used where it lies.
+
+    :return: a ``pyarrow.Buffer``.
+    """
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return sink.getvalue()
+
+
+def read(body: memoryview) -> Any:
+    """
+    Return the ``pyarrow.Table``, over the same memory.
+
+    :raises CodecError: if its parts do not fit together.
+    """
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+        table = reader.read_all()
+    table.validate(full=True)
+    return table
+
+
+def write_with_header(table: Any, header: bytes) -> Any:
+    """Return the stream of a ``pyarrow.Table`` with ``header`` in its schema, in place of other metadata."""
+    return write(table.replace_schema_metadata({_HEADER: header}))
+
+
+def read_with_header(body: memoryview) -> tuple[Any, bytes]:
+    """
+    Return table and header; the table is left without metadata, which polars reads as text and dies of if it is none.
+
+    :raises CodecError: if the stream has no header.
+    """
+    table = read(body)
+    header = (table.schema.metadata or {}).get(_HEADER)
+    if header is None:
+        raise CodecError("An Arrow payload lacks its header.")
+    return table.replace_schema_metadata(None), header
+
+
+def write_columns(arrays: Sequence[Any], header: bytes) -> Any:
+    """Return a stream of columns of equal length, named by position, with ``header`` in its schema."""
+    import pyarrow as pa
+
+    return write_with_header(pa.table(list(arrays), names=[str(position) for position in range(len(arrays))]), header)
+
+
+def read_columns(body: memoryview) -> tuple[list[Any], bytes]:
+    """
+    Return columns and header.
+
+    :raises CodecError: if the stream has no header.
+    """
+    table, header = read_with_header(body)
+    return table.columns, header

@@ -1,0 +1,138 @@
+"""
+Airflow's own serialization as a codec: dataclasses, attrs and pydantic classes, and what Airflow itself registers.
+
+A class is built again only where Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format
+loses some types, for instance a dataclass inside a dataclass; such a value is refused when it is pushed, where the
+traceback points at the task that can mend it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.refusal import origin, qualified_name, refusal
+from airflow_provider_exclusive.exceptions import CodecError
+
+_READABLE_CHARACTERS: Final = 200
+
+
+class SerdeCodec(Codec):
+    """The last resort of a deployment: only trying shows whether Airflow knows a type."""
+
+    name: ClassVar[str] = "serde"
+
+    def accepts(self, value: Any) -> bool:  # noqa: ARG002  # the contract's parameter; see the docstring of the class
+        """Return True; :meth:`encode` refuses what Airflow cannot give back."""
+        return True
+
+    def encode(self, value: Any) -> bytes:
+        """
+        Return Airflow's serialized form as JSON.
+
+        :raises CodecError: if Airflow does not know the type, or would give back something else.
+        """
+        from airflow.sdk.serde import serialize
+
+        try:
+            serialized = serialize(value)
+            payload = json.dumps(serialized, separators=(",", ":")).encode()
+        except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
+            raise refusal(value, f"Airflow's serialization does not take it ({origin(failure)})") from None
+        if _is_built_from_fields(value) or not _keeps_class(serialized, value):
+            self._verify(value, payload)
+        return payload
+
+    def decode(self, payload: bytes) -> Any:
+        """
+        Return the value.
+
+        :raises CodecError: if a class is not allowed here, or building it fails.
+        """
+        from airflow.sdk.serde import deserialize
+
+        try:
+            return deserialize(json.loads(payload))
+        except ImportError as failure:
+            raise CodecError(
+                "A value needs a class that this process may not or cannot import: "
+                f"{_class_name(payload)}. List it in [core] allowed_deserialization_classes and make its module "
+                "importable here."
+            ) from failure
+        except Exception as failure:  # noqa: BLE001  # building any class may raise anything
+            raise CodecError(
+                f"Airflow's serialization cannot build a value of {_class_name(payload)}: {origin(failure)}."
+            ) from None
+
+    def _verify(self, value: Any, payload: bytes) -> None:
+        place = _first_difference(value, self.decode(payload), "the value")
+        if place is not None:
+            raise refusal(value, f"Airflow's serialization would not give back {place} as it is")
+
+
+def _keeps_class(serialized: Any, value: Any) -> bool:
+    return isinstance(serialized, dict) and serialized.get("__classname__") == qualified_name(value)
+
+
+def _is_built_from_fields(value: Any) -> bool:
+    kind = type(value)
+    return any(hasattr(kind, mark) for mark in ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"))
+
+
+def _first_difference(value: Any, restored: Any, place: str) -> str | None:
+    if type(restored) is not type(value):
+        return f"{place} ({qualified_name(value)}, would be {qualified_name(restored)})"
+    parts = list(_parts(value))
+    if not parts:
+        return None if _is_equal(value, restored) else place
+    others = dict(_parts(restored))
+    if len(parts) != len(others):
+        return place
+    for name, part in parts:
+        if name not in others:
+            return place
+        difference = _first_difference(part, others[name], f"{place}{name}")
+        if difference is not None:
+            return difference
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what ``value`` is made of, each with its place; keys are told by type and order, never quoted."""
+    if isinstance(value, dict):
+        for position, (key, item) in enumerate(value.items()):
+            yield f", key {position}", key
+            yield f", item {position}", item
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{position}]", item) for position, item in enumerate(value))
+    elif _is_built_from_fields(value):
+        yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
+
+
+def _field_names(value: Any) -> list[str]:
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    if hasattr(value, "__attrs_attrs__"):
+        return [attribute.name for attribute in value.__attrs_attrs__]
+    return list(type(value).__pydantic_fields__)
+
+
+def _is_equal(value: Any, restored: Any) -> bool:
+    if getattr(type(value), "__eq__", None) is object.__eq__:
+        return True  # equal to itself only; its class brings its own serialization
+    is_equal = value == restored
+    if not isinstance(is_equal, bool):
+        return True  # DataFrames and arrays compare item by item
+    return is_equal or (value != value and restored != restored)  # noqa: PLR0124  # not a number
+
+
+def _class_name(payload: bytes) -> str:
+    try:
+        serialized = json.loads(payload)
+    except (ValueError, RecursionError):
+        return "unknown type"
+    named = serialized.get("__classname__") if isinstance(serialized, dict) else None
+    return repr(named)[:_READABLE_CHARACTERS] if isinstance(named, str) else "plain data"

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import enum
+import json
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import attrs
+import pytest
+from pydantic import BaseModel
+
+from airflow_provider_exclusive.codecs.serde import SerdeCodec
+from airflow_provider_exclusive.exceptions import CodecError
+from tests import values
+from tests.same import same
+from tests.unit.codecs.hostile import decode_everything
+
+CODEC = SerdeCodec()
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+@dataclass
+class Counted:
+    given: int
+    made: int = field(default=0, init=False)
+
+
+@attrs.define
+class Private:
+    _hidden: int
+
+
+class Loose(BaseModel):
+    anything: Any = None
+
+
+class Broken:
+    def serialize(self):
+        raise ValueError("secret-42")
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch):
+    """Allow the classes of these tests, and nothing else."""
+    from airflow.sdk import serde
+
+    def allow(patterns):
+        monkeypatch.setenv("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES", patterns)
+        serde._get_patterns.cache_clear()
+        serde._match_glob.cache_clear()
+
+    allow(f"{values.MODULE}.* {__name__}.*")
+    yield allow
+    monkeypatch.undo()
+    serde._get_patterns.cache_clear()
+    serde._match_glob.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (object(), r"builtins\.object"),
+        (Colour.RED, r"Return its \.value"),
+        (Level.LOW, r"Return its \.value"),
+        (Pair(1, 2), r"_asdict\(\)"),
+        (OrderedDict(a=1), r"collections\.OrderedDict"),
+        (len, "builtin_function_or_method"),
+        ({1: "a"}, "would not give back"),
+        (b"x", r"builtins\.bytes"),
+    ],
+)
+def test_what_airflow_would_change_or_refuse_is_refused(value, named):
+    with pytest.raises(CodecError, match=named):
+        CODEC.encode(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (values.Order(1, [], parts=values.Point(1, 2)), r"\.parts .*Point, would be builtins\.dict"),
+        (values.Order(1, [], parts=Level.LOW), r"\.parts .*Level, would be builtins\.int"),
+        (values.Order(1, [], parts=[{2: "x"}]), r"\.parts\[0\], key 0 \(builtins\.int, would be builtins\.str\)"),
+        (values.Track("a", Level.LOW), r"\.inner .*Level"),
+        (Loose(anything=(1, 2)), r"\.anything \(builtins\.tuple, would be builtins\.list\)"),
+    ],
+)
+def test_a_field_that_airflow_would_change_is_named_at_the_push(value, place):
+    with pytest.raises(CodecError, match=place):
+        CODEC.encode(value)
+
+
+@pytest.mark.parametrize("value", [Counted(1), Private(1)])
+def test_a_class_that_cannot_be_built_from_its_fields_is_refused_at_the_push(value):
+    with pytest.raises(CodecError, match=r"cannot build a value of .*TypeError"):
+        CODEC.encode(value)
+
+
+def test_a_class_that_is_not_allowed_is_named_with_the_option(allowed):
+    payload = CODEC.encode(values.Point(1, 2))
+    allowed("airflow.*")
+
+    with pytest.raises(CodecError, match=r"values\.Point'\. List it in \[core\] allowed_deserialization_classes"):
+        CODEC.decode(payload)
+
+
+def test_a_payload_cannot_name_a_class_of_its_own_choice():
+    payload = json.dumps({"__classname__": "subprocess.Popen", "__version__": 0, "__data__": {"args": "true"}})
+
+    with pytest.raises(CodecError, match="allowed_deserialization_classes"):
+        CODEC.decode(payload.encode())
+
+
+def test_the_text_of_a_failure_stays_out_of_the_error():
+    with pytest.raises(CodecError) as refused:
+        CODEC.encode(Broken())
+
+    assert "ValueError" in str(refused.value)
+    assert "secret-42" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_a_value_that_no_longer_fits_its_class_is_refused_without_quoting_it():
+    payload = CODEC.encode(values.KEPT["pydantic"]()).replace(b"1990-01-01", b"hunter2-xx")
+
+    with pytest.raises(CodecError) as refused:
+        CODEC.decode(payload)
+
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"[" * 100_000, b'{"__classname__": 1, "__version__": "x"}'])
+def test_a_malformed_payload_is_refused(payload):
+    with pytest.raises(CodecError):
+        CODEC.decode(payload)
+
+
+def test_altered_payloads_are_refused_or_decode_to_a_value():
+    payload = CODEC.encode(values.Track("a", values.Track("b", (1, 2))))
+
+    assert decode_everything(CODEC, payload) > len(payload)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        values.Order(1, ["a"], float("nan"), datetime(2024, 1, 1, 12), (1, {2}, frozenset({3}))),
+        values.Track("a", values.Track("b", values.Point(1, 2))),
+        values.Money(5),
+        values.KEPT["pydantic_nested"](),
+        values.Order(1, [], parts=values.Money(3)),
+        {"plain": [1, "x", None]},
+    ],
+)
+def test_what_airflow_keeps_comes_back_the_same(value):
+    assert same(CODEC.decode(CODEC.encode(value)), value)
