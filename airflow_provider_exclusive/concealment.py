@@ -1,0 +1,153 @@
+"""
+Keeps exclusive values out of what Airflow stores, shows and logs about a task.
+
+Inputs that were opened would appear in rendered template fields and map index labels, results in the log lines of the
+PythonOperator family. For the former Airflow offers no seam, so two private functions of its task runner are wrapped,
+here and nowhere else. The wrappers are put in place before any exclusive value is opened, and if those functions are
+not what this module expects, no exclusive value is opened at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any, Final
+
+from airflow_provider_exclusive import runtime
+from airflow_provider_exclusive.exceptions import ConfigurationError
+
+# Private functions of airflow.sdk.execution_time.task_runner with the parameters they must have (Airflow 3.2 to 3.4).
+_SEAM: Final = {
+    "_serialize_rendered_fields": ["task"],
+    "_render_map_index": ["context", "ti", "log"],
+}
+_SHOWN_INPUTS: Final = 10
+_LINES_WITH_RESULTS: Final = {"Condition result is %s": "Condition result not shown"}
+_MISSING: Final = object()
+
+
+def prepare() -> None:
+    """
+    Put the wrappers in place, once per process.
+
+    :raises ConfigurationError: if this Airflow's task runner is not as expected.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    if getattr(task_runner._serialize_rendered_fields, "conceals_exclusive_values", False):  # noqa: SLF001  # the seam
+        return
+    _check_seam(task_runner)
+    for name, wrap in (
+        ("_serialize_rendered_fields", _wrap_rendered_fields),
+        ("_render_map_index", _wrap_map_index),
+    ):
+        wrapper = wrap(getattr(task_runner, name))
+        wrapper.conceals_exclusive_values = True  # type: ignore[attr-defined]
+        setattr(task_runner, name, wrapper)
+
+
+def withhold_results(task: Any) -> None:
+    """Make a task of the PythonOperator family log that it has a result, but not which."""
+    if hasattr(task, "show_return_value_in_logs"):
+        task.show_return_value_in_logs = False
+    if any(kind.__name__ == "ShortCircuitOperator" for kind in type(task).__mro__):
+        # It logs its condition whatever that setting says, and no public way gives an operator another logger.
+        task._cached_logger = _DiscreetLog(task.log)  # noqa: SLF001
+
+
+class _DiscreetLog:
+    """An operator's logger that leaves results out of the lines that carry them."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def info(self, event: Any, *args: Any, **kwargs: Any) -> Any:
+        """Log at level info."""
+        if event in _LINES_WITH_RESULTS:
+            return self._log.info(_LINES_WITH_RESULTS[event])
+        return self._log.info(event, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_log":  # a copy under construction has none yet
+            raise AttributeError(name)
+        return getattr(self._log, name)
+
+
+def _check_seam(task_runner: ModuleType) -> None:
+    for name, expected in _SEAM.items():
+        found = getattr(task_runner, name, None)
+        if found is None or list(inspect.signature(found).parameters) != expected:
+            raise ConfigurationError(
+                f"This version of Airflow renders template fields in another way: {task_runner.__name__}.{name}"
+                f"({', '.join(expected)}) is not there. Exclusive values stay closed, because Airflow would store them "
+                "in clear text. Use a version of airflow-provider-exclusive that supports this Airflow."
+            )
+
+
+def _wrap_rendered_fields(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    def serialize_rendered_fields(task: Any) -> Any:
+        # Airflow calls this for every task while the context is there; callbacks later on have none.
+        running = runtime.current()
+        if running is None or not running.inputs:
+            return original(task)
+        return original(_conceal(task, marker=describe_inputs(running)))
+
+    return serialize_rendered_fields
+
+
+def _wrap_map_index(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def render_map_index(context: Any, ti: Any, log: Any) -> Any:
+        label = original(context, ti=ti, log=log)
+        running = runtime.current()
+        # Once a value was opened, a label may contain it: keep the one rendered before, if there was one.
+        return ti.rendered_map_index if running is not None and running.inputs else label
+
+    return render_map_index
+
+
+def describe_inputs(running: runtime.RunningTask) -> str:
+    """Return what the UI shows in place of a value: which exclusive inputs arrived."""
+    names = [f"{task_id}[{key!r}]" for task_id, key in running.inputs]
+    more = f" and {len(names) - _SHOWN_INPUTS} more" if len(names) > _SHOWN_INPUTS else ""
+    return f"<withheld: this task read the exclusive {', '.join(names[:_SHOWN_INPUTS])}{more}>"
+
+
+def _conceal(task: Any, *, marker: str) -> SimpleNamespace:
+    """Return a stand-in for ``task`` whose template fields show what the Dag's author wrote, and nothing rendered."""
+    fields = {
+        name: _only_authored(getattr(task, name), _authored(task, name), marker=marker) for name in task.template_fields
+    }
+    return SimpleNamespace(
+        template_fields=task.template_fields,
+        template_fields_renderers=getattr(task, "template_fields_renderers", {}),
+        **fields,
+    )
+
+
+def _authored(task: Any, field: str) -> Any:
+    """Return a template field as it stands in the Dag file, before rendering."""
+    original = task.dag.task_dict.get(task.task_id)
+    if hasattr(original, "partial_kwargs"):
+        return original.partial_kwargs.get(field, _MISSING)
+    return getattr(original, field, _MISSING)
+
+
+def _only_authored(rendered: Any, authored: Any, *, marker: str) -> Any:
+    """Return ``rendered`` with every part replaced that does not stand in the Dag file exactly so."""
+    if isinstance(rendered, Mapping) and isinstance(authored, Mapping):
+        shown = {
+            name: _only_authored(rendered[name], authored[name], marker=marker) for name in authored if name in rendered
+        }
+        return shown if rendered.keys() <= authored.keys() else {**shown, "…": marker}
+    if isinstance(rendered, (list, tuple)) and isinstance(authored, (list, tuple)):
+        if len(rendered) != len(authored):
+            return marker
+        return [_only_authored(part, source, marker=marker) for part, source in zip(rendered, authored, strict=True)]
+    is_constant = rendered is None or isinstance(rendered, (str, int, float, bool))
+    if callable(rendered) and rendered is authored:
+        return rendered
+    return rendered if is_constant and type(rendered) is type(authored) and rendered == authored else marker

@@ -1,0 +1,192 @@
+"""
+The ``[exclusive]`` section of Airflow's configuration as one frozen value.
+
+The defaults stand here and, as provider metadata for Airflow's documentation and CLI, in ``get_provider_info``; a test
+holds the two together. Reading is explicit: nothing is read at import and nothing is cached here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from airflow_provider_exclusive import keyring
+from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.keyring import Keyring
+
+SECTION: Final = "exclusive"
+DEFAULTS: Final[dict[str, Any]] = {
+    "conn_id": "",
+    "storage": "",
+    "public_key": "",
+    "private_key": "",
+    "inline_bytes": 512,
+    "offload_bytes": 65536,
+    "ttl_seconds": 2592000,
+    "allow_cloudpickle": False,
+    "parse_check": "error",
+    "audit": "denied",
+}
+MAX_TTL_SECONDS: Final = 100 * 365 * 86400
+"""The longest life of a payload that is not for ever, in seconds: dates end with the year 9999."""
+
+PARSE_CHECKS: Final = ("error", "warn", "off")
+AUDITS: Final = ("off", "denied", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What an operator of the deployment chose.
+
+    :param conn_id: the connection that names the store; empty means :attr:`storage`.
+    :param storage: the URL of a directory or an object store.
+    :param inline_bytes: sealed payloads up to this size ride in the reference, in bytes.
+    :param offload_bytes: plain values from this encoded size go to a configured store, in bytes; 0 means never.
+    :param ttl_seconds: life of a payload, in seconds; None means for ever.
+    """
+
+    conn_id: str
+    storage: str
+    public_key: str
+    private_key: str = field(repr=False)
+    inline_bytes: int
+    offload_bytes: int
+    ttl_seconds: int | None
+    allow_cloudpickle: bool
+    audit: str
+
+    @property
+    def has_configured_store(self) -> bool:
+        """Whether a store was named, rather than the embedded default taken."""
+        return bool(self.conn_id or self.storage)
+
+    @property
+    def storage_url(self) -> str:
+        """The URL of the store where no connection is named."""
+        # as_uri quotes what a URL would take for a query or a fragment.
+        return self.storage or (airflow_home() / "exclusive").absolute().as_uri()
+
+
+def read_settings() -> Settings:
+    """
+    Read the whole section.
+
+    :raises ConfigurationError: naming the option that cannot be.
+    """
+    return Settings(
+        conn_id=_text("conn_id"),
+        storage=_text("storage"),
+        public_key=_text("public_key"),
+        private_key=_text("private_key"),
+        inline_bytes=_whole_number("inline_bytes"),
+        offload_bytes=_whole_number("offload_bytes"),
+        ttl_seconds=_whole_number("ttl_seconds", most=MAX_TTL_SECONDS) or None,
+        allow_cloudpickle=_truth("allow_cloudpickle"),
+        audit=_choice("audit", AUDITS),
+    )
+
+
+def read_parse_check() -> str:
+    """
+    Read how the Dag processor treats a contradiction: ``error``, ``warn`` or ``off``.
+
+    :raises ConfigurationError: if it is none of these.
+    """
+    return _choice("parse_check", PARSE_CHECKS)
+
+
+def read_keyring(settings: Settings) -> Keyring:
+    """
+    Build the keyring from ``[exclusive] private_key``, or derive it from ``[core] fernet_key``.
+
+    :raises ConfigurationError: if a key is missing, malformed, guessable, or does not match ``public_key``.
+    """
+    if settings.private_key:
+        parts = settings.private_key.replace(",", " ").split()
+        ring = Keyring.from_raw_keys(keyring.parse_key(part, option="[exclusive] private_key") for part in parts)
+        _check_pair(settings, ring)
+        return ring
+    if settings.public_key:
+        raise ConfigurationError(
+            "[exclusive] public_key is set and [exclusive] private_key is not. This release opens and seals in the "
+            "task's own process and needs the private key there; set it, or unset public_key.",
+            option="[exclusive] private_key",
+        )
+    return Keyring.from_raw_keys(
+        keyring.derive(secret, purpose=b"private-key from fernet-key") for secret in _fernet_secrets()
+    )
+
+
+def airflow_home() -> Path:
+    """Return the folder that Airflow calls ``$AIRFLOW_HOME``."""
+    return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow")).expanduser()
+
+
+def _check_pair(settings: Settings, ring: Keyring) -> None:
+    if not settings.public_key:
+        return
+    public = keyring.parse_key(settings.public_key, option="[exclusive] public_key")
+    if public != ring.keys[0].public:
+        raise ConfigurationError(
+            "[exclusive] public_key is not the public half of the first [exclusive] private_key. Set it to "
+            f"{keyring.format_key(ring.keys[0].public)} or unset it.",
+            option="[exclusive] public_key",
+        )
+
+
+def _fernet_secrets() -> list[bytes]:
+    option = "[core] fernet_key"
+    parts = [part.strip() for part in str(_conf().get("core", "fernet_key", fallback="") or "").split(",")]
+    if not any(parts) or parts == ["{FERNET_KEY}"]:
+        raise ConfigurationError(
+            f"Exclusive values need a key, and neither [exclusive] private_key nor {option} is set. Set one, the same "
+            f"in every component. {keyring.HOW_TO_MAKE_A_KEY}",
+            option=option,
+        )
+    try:
+        # Airflow accepts a key twice; a keyring is right not to.
+        return [keyring.parse_key(part, option=option) for part in dict.fromkeys(parts)]
+    except ConfigurationError as malformed:
+        raise ConfigurationError(
+            f"Exclusive values need a key, and none can be derived: {malformed} Or set [exclusive] private_key.",
+            option=option,
+        ) from malformed
+
+
+def _text(option: str) -> str:
+    content = _conf().get(SECTION, option, fallback=DEFAULTS[option])
+    return "" if content is None else str(content).strip()
+
+
+def _whole_number(option: str, *, most: int = keyring.MAX_PAYLOAD_BYTES) -> int:
+    text = _text(option)
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not is_number or int(text) > most:
+        raise ConfigurationError(
+            f"[{SECTION}] {option} = {text!r}: expected a whole number from 0 to {most}.",
+            option=f"[{SECTION}] {option}",
+        )
+    return int(text)
+
+
+def _truth(option: str) -> bool:
+    return _choice(option, ("true", "false", "1", "0"), text=_text(option).lower()) in ("true", "1")
+
+
+def _choice(option: str, allowed: tuple[str, ...], *, text: str | None = None) -> str:
+    text = _text(option) if text is None else text
+    if text not in allowed:
+        raise ConfigurationError(
+            f"[{SECTION}] {option} = {text!r}: expected one of {', '.join(allowed)}.",
+            option=f"[{SECTION}] {option}",
+        )
+    return text
+
+
+def _conf() -> Any:
+    from airflow.sdk.configuration import conf
+
+    return conf

@@ -1,0 +1,118 @@
+"""
+What a Dag declares: :func:`consumers`, and finding it again on a task.
+
+Airflow offers one seam that every operator and decorator has, survives ``.partial().expand()`` and ``default_args``,
+and runs in the task's process before its code: ``pre_execute``. The hook put there carries the scope.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_exclusive import concealment, runtime
+from airflow_provider_exclusive.exceptions import InvalidScopeError
+from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, ScopeDeclaration
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where in the Dag's source something was declared."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumersHook:
+    """
+    A ``pre_execute`` hook that scopes every output of its task.
+
+    :param declaration: who may read what.
+    :param codec: the codec that the task asks for; None chooses by type.
+    :param then: the user's own hook, run afterwards with the same context.
+    :param declared_at: where the Dag declares it, for messages.
+    """
+
+    declaration: ScopeDeclaration
+    codec: str | None = None
+    then: Callable[..., Any] | None = field(default=None, repr=False)
+    declared_at: SourceLine | None = None
+
+    def __call__(self, context: Any) -> None:
+        """Tell this process that its task's outputs are exclusive, then run the user's hook."""
+        running = runtime.current()
+        if running is None:
+            raise InvalidScopeError("consumers(…) is a pre_execute hook: it runs in a task, and none runs here.")
+        running.outputs = self
+        concealment.withhold_results(context["task"])
+        if self.then is not None:
+            _run_hook(self.then, context)
+
+
+def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
+    """
+    Scope the outputs of any operator: ``PythonOperator(…, pre_execute=consumers("load"))``.
+
+    :param clauses: who may read: task ids or globs, ``"dag:task"``, :class:`~airflow_provider_exclusive.Consumer`,
+        ``DOWNSTREAM``; or one mapping from key to a list of these. Nothing at all means ``DOWNSTREAM``.
+    :param then: a ``pre_execute`` hook of your own, run afterwards.
+    :param codec: ``"cloudpickle"`` to ask for it, where ``[exclusive] allow_cloudpickle`` is on.
+    :raises InvalidScopeError: if a clause is none of these.
+    """
+    spec = clauses[0] if len(clauses) == 1 else list(clauses) or DOWNSTREAM
+    return create_hook(spec, then=then, codec=codec)
+
+
+def create_hook(spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
+    """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
+    if then is not None and not callable(then):
+        raise InvalidScopeError(
+            f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."
+        )
+    if codec is not None and not isinstance(codec, str):
+        raise InvalidScopeError(f"codec={codec!r} is not the name of a codec; expected such as 'cloudpickle'.")
+    declaration = ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
+    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line())
+
+
+def find_hook(task: Any) -> ConsumersHook | None:
+    """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
+    if hasattr(task, "partial_kwargs"):
+        return _find_in(task.partial_kwargs.get("pre_execute"))
+    return _find_in(getattr(task, "_pre_execute_hook", None))
+
+
+def _find_in(hook: Any) -> ConsumersHook | None:
+    if isinstance(hook, ConsumersHook):
+        return hook
+    if getattr(hook, "__module__", None) != "airflow.sdk.definitions.decorators.condition":
+        return None
+    # @task.run_if and @task.skip_if chain hooks in a closure; ours is still called, so it must still be found.
+    for cell in getattr(hook, "__closure__", None) or ():
+        for chained in cell.cell_contents if isinstance(cell.cell_contents, tuple) else ():
+            if (found := _find_in(chained)) is not None:
+                return found
+    return None
+
+
+def _run_hook(hook: Callable[..., Any], context: Any) -> None:
+    from airflow.sdk.execution_time.callback_runner import create_executable_runner
+    from airflow.sdk.execution_time.context import context_get_outlet_events
+
+    # The same runner that Airflow gives a pre_execute hook: it also drives generators that yield asset metadata.
+    create_executable_runner(hook, context_get_outlet_events(context), logger=context["task"].log).run(context)
+
+
+def _calling_line() -> SourceLine | None:
+    here = str(Path(__file__).parent)
+    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to a caller's line, as in logging and warnings
+    while frame is not None and frame.f_code.co_filename.startswith(here):
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return SourceLine(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

@@ -1,0 +1,161 @@
+"""
+Provider metadata, as Airflow reads it at the start of every command.
+
+A literal in a module that imports nothing: an error here would break every ``airflow`` command. A test holds it against
+Airflow's own schema and against the defaults in ``config``.
+"""
+
+
+def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # imports nothing, not even typing
+    """Return the metadata of this provider."""
+    return {
+        "package-name": "airflow-provider-exclusive",
+        "name": "Exclusive XCom",
+        "description": "Task outputs that only their declared consumers can read, sealed at rest.",
+        "task-decorators": [
+            {
+                "name": "exclusive",
+                "class-name": "airflow_provider_exclusive.decorators.exclusive.exclusive_task",
+            }
+        ],
+        "hooks": [
+            {"integration-name": "Exclusive XCom", "python-modules": ["airflow_provider_exclusive.hooks.exclusive"]}
+        ],
+        "integrations": [
+            {
+                "integration-name": "Exclusive XCom",
+                "external-doc-url": "https://pypi.org/project/airflow-provider-exclusive/",
+                "tags": ["software"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "exclusive",
+                "hook-class-name": "airflow_provider_exclusive.hooks.exclusive.ExclusiveHook",
+                "hook-name": "Exclusive XCom",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {"login": "User (ACL)", "schema": "Database number"},
+                    "placeholders": {"host": "redis.example.com", "port": "6379", "schema": "0"},
+                },
+                "conn-fields": {
+                    "storage": {
+                        "label": "Object store URL",
+                        "description": "Instead of a Redis host: s3://bucket/prefix, gs://…, abfs://… or file:///….",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "key_prefix": {
+                        "label": "Key prefix",
+                        "description": "What every Redis key begins with; 'exclusive:' if empty.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "ssl": {
+                        "label": "TLS",
+                        "description": "Certificate and host name of the server are always verified.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                    "ssl_ca_certs": {"label": "CA certificate path", "schema": {"type": ["string", "null"]}},
+                    "ssl_certfile": {"label": "Client certificate path", "schema": {"type": ["string", "null"]}},
+                    "ssl_keyfile": {"label": "Client key path", "schema": {"type": ["string", "null"]}},
+                    "connect_timeout_seconds": {
+                        "label": "Connect timeout (seconds)",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "read_timeout_seconds": {
+                        "label": "Read timeout (seconds)",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "deadline_seconds": {
+                        "label": "Deadline (seconds)",
+                        "description": "For one operation with all its retries.",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "retries": {"label": "Retries", "schema": {"type": ["integer", "null"], "minimum": 0}},
+                },
+            }
+        ],
+        "config": {
+            "exclusive": {
+                "description": "Exclusive XComs: where values lie, under which keys, and how strict the checks are.",
+                "options": {
+                    "conn_id": {
+                        "description": "Connection of type exclusive (or redis) that names the store; "
+                        "empty means the storage option.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "exclusive_default",
+                        "default": "",
+                    },
+                    "storage": {
+                        "description": "URL of the store when no connection is named, never with a secret in it; "
+                        "empty means a directory 'exclusive' in AIRFLOW_HOME.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://my_aws_conn@bucket/exclusive",
+                        "default": "",
+                    },
+                    "public_key": {
+                        "description": "Base64 of the public key that belongs to the first private key.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": "",
+                    },
+                    "private_key": {
+                        "description": "Base64 of 32 random bytes; a comma-separated list for rotation, current key "
+                        "first. Empty means derived from [core] fernet_key.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": "",
+                    },
+                    "inline_bytes": {
+                        "description": "Sealed values up to this many bytes ride in the reference itself.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "512",
+                    },
+                    "offload_bytes": {
+                        "description": "Where a store is configured, values of plain tasks go there from this many "
+                        "bytes encoded; 0 means never.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "65536",
+                    },
+                    "ttl_seconds": {
+                        "description": "Life of a stored value in seconds; 0 means for ever.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "2592000",
+                    },
+                    "allow_cloudpickle": {
+                        "description": "Whether tasks may ask for codec='cloudpickle', which runs code on load.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
+                    "parse_check": {
+                        "description": "What the Dag processor does with a Dag that contradicts its scopes: "
+                        "error, warn or off.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "warn",
+                        "default": "error",
+                    },
+                    "audit": {
+                        "description": "Which reads are logged: off, denied or all.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "all",
+                        "default": "denied",
+                    },
+                },
+            }
+        },
+    }

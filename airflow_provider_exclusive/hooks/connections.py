@@ -1,0 +1,250 @@
+"""
+From a connection or a URL to a storage driver.
+
+Only known fields are read, each with its type; one that nobody reads is an error, because it is most often a typing
+mistake in one that matters. Messages never repeat user information of a URL, nor a host field with a URL pasted in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.files import FilesDriver
+from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings
+
+DEFAULT_REDIS_PORT: Final = 6379
+_HIGHEST_PORT: Final = 65535
+_MOST_SECONDS: Final = 86400
+_MOST_DIGITS: Final = 9
+_CONNECTION_TYPES: Final = ("exclusive", "redis")
+_REDIS_FIELDS: Final = ("host", "port", "login", "password", "schema")
+_HOST_NAME: Final = re.compile(r"[^\s/@]+")
+
+
+def create_driver(connection: Any) -> StorageDriver:
+    """
+    Build the driver for an Airflow connection of type ``exclusive``, or ``redis`` as its provider defines it.
+
+    :raises ConfigurationError: naming the connection and the field that cannot be.
+    """
+    if connection.conn_type not in _CONNECTION_TYPES:
+        raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_CONNECTION_TYPES)}")
+    extras = _read_extras(connection)
+    if "storage" in extras:
+        return _driver_from_storage_field(connection, extras)
+    if not connection.host:
+        raise _wrong(connection, "host", "empty; expected a Redis server, or an object store's URL in 'storage'")
+    return RedisDriver(_redis_settings(connection, extras))
+
+
+def create_driver_from_url(url: str) -> StorageDriver:
+    """
+    Build the driver for ``file:///…`` or for an object store such as ``s3://bucket/prefix``.
+
+    :raises ConfigurationError: if the URL cannot be one of these, or has a password in it.
+    """
+    option = "[exclusive] storage"
+    return _driver_from_url(url, lambda what: ConfigurationError(f"{option}: {what}.", option=option))
+
+
+def _driver_from_storage_field(connection: Any, extras: dict[str, Any]) -> StorageDriver:
+    url = extras.pop("storage")
+    unread = [name for name in _REDIS_FIELDS if getattr(connection, name)]
+    # The connection form saves an untouched check box as False.
+    if unread := unread + [name for name, content in extras.items() if content is not False]:
+        raise _wrong(
+            connection,
+            unread[0],
+            "set together with 'storage'; a connection names one store: unset one of them. Credentials for the URL "
+            "belong in the connection that it names, as in s3://connection_id@bucket/prefix",
+        )
+    return _driver_from_url(url, lambda what: _wrong(connection, "storage", what))
+
+
+def _driver_from_url(url: str, wrong: Callable[[str], ConfigurationError]) -> StorageDriver:
+    parts = _split(url, wrong)
+    if parts.scheme in ("redis", "rediss", "exclusive"):
+        raise wrong(
+            "a Redis server. Make an Airflow connection of type 'exclusive' for it (such as "
+            "exclusive://login:password@host:6379/0) and name that in [exclusive] conn_id"
+        )
+    if parts.password is not None:
+        raise wrong(
+            "a URL with a password in it, which logs and the UI would show. Write "
+            f"{parts.scheme}://connection_id@bucket/prefix and keep the password in that Airflow connection"
+        )
+    if "?" in url or "#" in url:
+        raise wrong("a URL with '?' or '#'; expected scheme, place and path only (in a file's path: %3F or %23)")
+    if parts.scheme == "file":
+        return FilesDriver(_local_path(parts, url, wrong))
+    if not parts.scheme or not parts.netloc:
+        raise wrong(f"{_shown(url)}; expected the URL of a store, such as file:///path or s3://bucket/prefix")
+    return _create_object_storage_driver(url, parts.scheme, wrong)
+
+
+def _split(url: str, wrong: Callable[[str], ConfigurationError]) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it; a password with a slash in it ends up here
+    except ValueError:
+        # The parser's own message repeats what it could not read, so it is not even kept as the cause.
+        raise wrong("no well-formed URL; expected such as file:///absolute/path or s3://bucket/prefix") from None
+    return parts
+
+
+def _local_path(parts: SplitResult, url: str, wrong: Callable[[str], ConfigurationError]) -> Path:
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or path[:1] != "/" or not path.strip("/") or "\0" in path:
+        raise wrong(f"{_shown(url)}; expected file:///absolute/path")
+    return Path(path)
+
+
+def _shown(url: str) -> str:
+    return "a URL with a user in it" if "@" in url else repr(url)
+
+
+def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], ConfigurationError]) -> StorageDriver:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
+
+    try:
+        return ObjectStorageDriver(ObjectStoragePath(url))
+    except (ImportError, ValueError) as unusable:
+        raise wrong(
+            f"Airflow has no file system for {scheme}:// here. Install the provider of that store, for example with "
+            "pip install 'airflow-provider-exclusive[s3]' (or gcs, azure)"
+        ) from unusable
+
+
+def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
+    if _HOST_NAME.fullmatch(connection.host) is None:
+        raise _wrong(connection, "host", "no host name; expected such as redis.example.com: no scheme, user or path")
+    port, database = _port(connection), _database(connection, extras.pop("db", None))
+    try:
+        return RedisSettings(
+            host=connection.host,
+            port=port,
+            db=database,
+            username=connection.login or None,
+            password=connection.password or None,
+            **extras,
+        )
+    except ConfigurationError as contradiction:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r}, field {contradiction}", option=contradiction.option
+        ) from contradiction
+
+
+def _port(connection: Any) -> int:
+    port = _number(connection.port or DEFAULT_REDIS_PORT)
+    if not port or port > _HIGHEST_PORT:
+        raise _wrong(connection, "port", f"{connection.port!r}; expected a number from 1 to {_HIGHEST_PORT}")
+    return port
+
+
+def _database(connection: Any, extra: int | None) -> int:
+    if not connection.schema:
+        return extra or 0
+    database = _number(connection.schema)
+    if database is None:
+        raise _wrong(connection, "schema", f"{connection.schema!r}; expected the number of a Redis database")
+    if extra not in (None, database):
+        raise _wrong(connection, "db", f"{extra}, and the schema is {database}; expected one of them, or both equal")
+    return database
+
+
+def _read_extras(connection: Any) -> dict[str, Any]:
+    if not _is_json_object(connection.extra):
+        # Airflow logs this and goes on with no extras at all: that would switch TLS off.
+        raise _wrong(connection, "extra", 'not a JSON object; expected such as {"ssl": true}')
+    found: dict[str, Any] = {}
+    for name, content in (connection.extra_dejson or {}).items():
+        if connection.conn_type == "redis" and name in _REDIS_VERIFICATION:
+            # This provider always verifies the server's certificate and host name, whatever the form's default.
+            continue
+        if name not in _EXTRAS and name not in _LATER:
+            raise _wrong(connection, name, f"not a field of this connection{_did_you_mean(name)}")
+        if content in (None, ""):
+            continue
+        if name in _EXTRAS:
+            found[name] = _read_extra(connection, name, content)
+        elif _truth(content) is not False:
+            raise _wrong(connection, name, "set, but this release talks to a single Redis node; unset it")
+    return found
+
+
+def _read_extra(connection: Any, name: str, content: Any) -> Any:
+    read = _EXTRAS[name]
+    if (value := read(content)) is None:
+        got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
+        raise _wrong(connection, name, f"{got}; expected {_EXPECTED[read]}")
+    return value
+
+
+def _is_json_object(extra: str | None) -> bool:
+    try:
+        return isinstance(json.loads(extra or "{}") or {}, dict)
+    except ValueError:
+        return False
+
+
+def _text(content: Any) -> str | None:
+    return content if isinstance(content, str) else None
+
+
+def _truth(content: Any) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(content).lower())
+
+
+def _number(content: Any) -> int | None:
+    text = str(content)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+def _seconds(content: Any) -> float | None:
+    try:
+        seconds = float(str(content))
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= _MOST_SECONDS else None
+
+
+_EXTRAS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "storage": _text,
+    "key_prefix": _text,
+    "db": _number,
+    "ssl": _truth,
+    "ssl_ca_certs": _text,
+    "ssl_certfile": _text,
+    "ssl_keyfile": _text,
+    "connect_timeout_seconds": _seconds,
+    "read_timeout_seconds": _seconds,
+    "deadline_seconds": _seconds,
+    "retries": _number,
+}
+_EXPECTED: Final[Mapping[Callable[[Any], Any], str]] = {
+    _text: "text",
+    _truth: "true or false",
+    _number: f"a whole number from 0, of at most {_MOST_DIGITS} digits",
+    _seconds: f"a number of seconds, more than 0 and at most {_MOST_SECONDS}",
+}
+_LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
+_REDIS_VERIFICATION: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
+
+
+def _did_you_mean(name: str) -> str:
+    near = get_close_matches(name, _EXTRAS, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(_EXTRAS)}"
+
+
+def _wrong(connection: Any, name: str, what: str) -> ConfigurationError:
+    return ConfigurationError(f"Connection {connection.conn_id!r}, field {name!r}: {what}.", option=name)

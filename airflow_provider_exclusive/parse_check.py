@@ -1,0 +1,158 @@
+"""
+Checks that a Dag does not contradict its own consumer scopes, when it is parsed.
+
+Each contradiction names both tasks, the key, the line of the declaration and the way to mend it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from airflow_provider_exclusive import config
+from airflow_provider_exclusive.declarations import ConsumersHook, find_hook
+from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes import TaskIdentity
+
+log = logging.getLogger(__name__)
+
+# Any run will do: at parse time only clauses about tasks can be contradicted.
+_SOME_RUN = "parse"
+
+
+def find_contradictions(dag: Any) -> list[str]:
+    """Return what is wrong with the scopes of ``dag``, an ``airflow.sdk.DAG``, one message for each contradiction."""
+    hooks = {task.task_id: hook for task in dag.tasks if (hook := find_hook(task)) is not None}
+    return [
+        *_dropped_scopes(dag, hooks),
+        *_unknown_consumers(dag, hooks),
+        *_paths_past_the_backend(dag, hooks),
+        *_forbidden_edges(dag, hooks),
+    ]
+
+
+def enforce(dag: Any) -> None:
+    """
+    Treat the contradictions of ``dag`` as ``[exclusive] parse_check`` says.
+
+    :raises AirflowClusterPolicyViolation: naming all of them, if it says ``error``.
+    """
+    mode = config.read_parse_check()
+    contradictions = find_contradictions(dag) if mode != "off" else []
+    if not contradictions:
+        return
+    message = "\n".join([f"Dag {dag.dag_id!r} ({dag.fileloc}) contradicts its consumer scopes:", *contradictions])
+    if mode == "warn":
+        log.warning("%s", message)
+        return
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    raise AirflowClusterPolicyViolation(message)
+
+
+def _dropped_scopes(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
+    dag_wide = isinstance(dag.default_args.get("pre_execute"), ConsumersHook)
+    for task in dag.tasks:
+        if task.task_id in hooks:
+            continue
+        if getattr(task, "custom_operator_name", None) == "@task.exclusive":
+            yield (
+                f"Task {task.task_id!r} is an @exclusive_task, but .override(pre_execute=…) replaced its scope. Write "
+                ".override(pre_execute=consumers(…, then=your_hook))."
+            )
+        elif dag_wide:
+            yield (
+                f"Task {task.task_id!r} drops the scope that default_args gives every task of Dag {dag.dag_id!r}: its "
+                "own pre_execute (or @task.run_if / @task.skip_if) replaces it. Write "
+                "pre_execute=consumers(…, then=your_hook) on the task."
+            )
+
+
+def _unknown_consumers(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
+    for task_id, hook in hooks.items():
+        for key, consumer in hook.declaration.consumers():
+            if not isinstance(consumer, Consumer) or consumer.dag not in (None, dag.dag_id):
+                continue
+            if not any(fnmatchcase(known, consumer.task) for known in dag.task_ids):
+                yield (
+                    f"Task {task_id!r} names consumer {consumer.task!r} for {_name_key(key)}, but Dag {dag.dag_id!r} "
+                    f"has no such task{_suggestion(consumer.task, dag.task_ids)} ({_place(hook)})."
+                )
+
+
+def _paths_past_the_backend(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
+    for task_id, hook in hooks.items():
+        if _attribute(dag.get_task(task_id), "end_from_trigger"):
+            yield (
+                f"Task {task_id!r} has a consumer scope and end_from_trigger=True: its trigger would write XComs "
+                "straight into the metadata database, past every XCom backend. Set end_from_trigger=False, or remove "
+                f"the scope ({_place(hook)})."
+            )
+
+
+def _forbidden_edges(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
+    for reader in dag.tasks:
+        for producer, key in dict.fromkeys(_inputs_of(reader)):
+            hook = hooks.get(producer.task_id)
+            if hook is None or producer.dag_id != dag.dag_id or _may_read(hook, producer, key, reader):
+                continue
+            yield (
+                f"Task {reader.task_id!r} takes {_name_key(key)} of task {producer.task_id!r} as input, but the "
+                f"consumer scope of that key does not name it ({_place(hook)}). Add {reader.task_id!r} to the "
+                f"consumers of {key!r} in {producer.task_id!r}, or remove the input."
+            )
+
+
+def _inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the outputs that reach ``task`` as XComArgs: in template fields, mapped arguments or its mapped groups."""
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+    if hasattr(task, "partial_kwargs"):
+        yield from XComArg.iter_xcom_references(task.partial_kwargs)
+        yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
+    else:
+        yield from XComArg.iter_xcom_references(task)
+    for group in task.iter_mapped_task_groups():
+        yield from group._expand_input.iter_references()  # noqa: SLF001  # likewise
+
+
+def _may_read(hook: ConsumersHook, producer: Any, key: str, reader: Any) -> bool:
+    declaration = hook.declaration
+    is_whole = key == RETURN_KEY and RETURN_KEY not in declaration.by_key and _attribute(producer, "multiple_outputs")
+    if reader.task_id == producer.task_id:
+        return True
+    if not is_whole:
+        return _permits(declaration, producer, key, reader)
+    parts = [_permits(declaration, producer, part, reader) for part in declaration.by_key]
+    # Under "*" nobody knows yet which keys the whole will have, and only a certain contradiction is an error.
+    return any(parts) if EVERY_KEY in declaration.by_key else all(parts)
+
+
+def _permits(declaration: ScopeDeclaration, producer: Any, key: str, reader: Any) -> bool:
+    identity = TaskIdentity(producer.dag_id, _SOME_RUN, producer.task_id)
+    scope = declaration.resolve(key, producer=identity, downstream=producer.downstream_task_ids)
+    return scope.permits(TaskIdentity(reader.dag_id, _SOME_RUN, reader.task_id))
+
+
+def _attribute(task: Any, name: str) -> Any:
+    if hasattr(task, "partial_kwargs"):
+        return task.partial_kwargs.get(name, getattr(task.operator_class, name, None))
+    return getattr(task, name, None)
+
+
+def _suggestion(unknown: str, task_ids: list[str]) -> str:
+    near = get_close_matches(unknown, task_ids, n=1)
+    if not near:
+        near = [task_id for task_id in task_ids if task_id.rpartition(".")[2] == unknown][:1]
+    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, sorted(task_ids)[:8]))}"
+
+
+def _name_key(key: str) -> str:
+    return "every key" if key == "*" else f"key {key!r}"
+
+
+def _place(hook: ConsumersHook) -> str:
+    return f"declared at {hook.declared_at}" if hook.declared_at else "declared elsewhere"

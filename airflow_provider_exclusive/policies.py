@@ -1,0 +1,32 @@
+"""
+Cluster policy (entry point group ``airflow.policy``): Airflow calls it for every Dag it parses.
+
+In the Dag processor it checks the scopes. A worker parses the Dag of its task, too; checking again there would show as
+"Dag not found", so there it only prepares the process to keep opened values out of Airflow's own records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.policies import hookimpl
+
+
+@hookimpl
+def dag_policy(dag: Any) -> None:
+    """
+    Refuse a Dag that contradicts its consumer scopes.
+
+    :raises AirflowClusterPolicyViolation: which Airflow shows as an import error of the Dag's file.
+    """
+    from airflow.sdk import get_parsing_context
+
+    if get_parsing_context().task_id is not None:
+        from airflow_provider_exclusive import concealment
+
+        concealment.prepare()
+        return
+
+    from airflow_provider_exclusive import parse_check
+
+    parse_check.enforce(dag)

@@ -1,0 +1,131 @@
+"""
+The XCom backend: Airflow's hooks as thin adapters onto :mod:`airflow_provider_exclusive.xcom.exchange`.
+
+Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. ``set``
+is not overridden: 3.4 does not push through it. The overrides of ``get_one`` and ``get_all`` know which coordinate was
+asked for, which the hooks do not: while they run, the hooks hand the raw row through, and it is opened afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk.bases.xcom import BaseXCom
+
+from airflow_provider_exclusive.xcom import exchange
+from airflow_provider_exclusive.xcom.coordinates import Requested, Target, locate
+
+_hands_rows_through: ContextVar[bool] = ContextVar("exclusive_hands_rows_through", default=False)
+_deleting: ContextVar[Target | None] = ContextVar("exclusive_deleting", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row as the metadata database holds it, so that it is not taken for a value."""
+
+    content: Any
+
+
+@contextmanager
+def _rows_handed_through() -> Iterator[None]:
+    token = _hands_rows_through.set(True)
+    try:
+        yield
+    finally:
+        _hands_rows_through.reset(token)
+
+
+class ExclusiveXComBackend(BaseXCom):
+    """
+    Seals the outputs of exclusive tasks, opens them for their consumers, and leaves plain tasks as they are.
+
+    Configure it with ``[core] xcom_backend = airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend``.
+    """
+
+    @staticmethod
+    def serialize_value(
+        value: Any,
+        *,
+        key: str | None = None,
+        task_id: str | None = None,
+        dag_id: str | None = None,
+        run_id: str | None = None,
+        map_index: int | None = None,
+    ) -> Any:
+        """Return what the row of a pushed value holds (Airflow 3.2 and 3.3)."""
+        return exchange.push(value, Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
+
+    @classmethod
+    def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
+        """Return what the row of a pushed value holds (Airflow 3.4)."""
+        return exchange.push(value, locate(coordinate, key))
+
+    @staticmethod
+    def deserialize_value(result: Any) -> Any:
+        """Return the value of a row (Airflow 3.2 and 3.3)."""
+        if _hands_rows_through.get():
+            return _Row(result.value)
+        return exchange.pull([result.value], None)[0]
+
+    @classmethod
+    def load_value(cls, stored: Any) -> Any:
+        """Return the value of a row (Airflow 3.4)."""
+        if _hands_rows_through.get():
+            return _Row(stored)
+        return exchange.pull([stored], None)[0]
+
+    @classmethod
+    def get_one(cls, **kwargs: Any) -> Any:
+        """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_one`."""
+        with _rows_handed_through():
+            found = super().get_one(**kwargs)
+        return _open_one(found, Requested.one(kwargs))
+
+    @classmethod
+    async def aget_one(cls, **kwargs: Any) -> Any:
+        """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_one`."""
+        with _rows_handed_through():
+            found = await super().aget_one(**kwargs)
+        return await asyncio.to_thread(_open_one, found, Requested.one(kwargs))
+
+    @classmethod
+    def get_all(cls, **kwargs: Any) -> Any:
+        """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_all`."""
+        with _rows_handed_through():
+            found = super().get_all(**kwargs)
+        return _open_all(found, Requested.all(kwargs))
+
+    @classmethod
+    async def aget_all(cls, **kwargs: Any) -> Any:
+        """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_all`."""
+        with _rows_handed_through():
+            found = await super().aget_all(**kwargs)
+        return await asyncio.to_thread(_open_all, found, Requested.all(kwargs))
+
+    @classmethod
+    def delete(cls, key: str, task_id: str, dag_id: str, run_id: str, map_index: int | None = None) -> None:
+        """Delete a row and purge its payload."""
+        token = _deleting.set(Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
+        try:
+            super().delete(key=key, task_id=task_id, dag_id=dag_id, run_id=run_id, map_index=map_index)
+        finally:
+            _deleting.reset(token)
+
+    @classmethod
+    def purge(cls, xcom: Any, *args: Any) -> None:  # noqa: ARG003  # the signature of Airflow's hook
+        """Remove the payload behind a row that is being deleted; never raises."""
+        if (target := _deleting.get()) is not None:
+            exchange.purge(xcom.value, target)
+
+
+def _open_one(found: Any, requested: Requested) -> Any:
+    return exchange.pull([found.content], requested)[0] if isinstance(found, _Row) else found
+
+
+def _open_all(found: Any, requested: Requested) -> Any:
+    return exchange.pull([row.content for row in found], requested) if found else found

@@ -1,0 +1,227 @@
+"""
+Push, pull and purge as a task sees them: which values are exclusive, whose they are, and what a row may be taken for.
+
+Errors leave here as Airflow should treat them: only an unreachable store is worth a retry.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow.sdk.bases.xcom import BaseXCom
+
+from airflow_provider_exclusive import concealment, declarations, runtime
+from airflow_provider_exclusive.declarations import ConsumersHook
+from airflow_provider_exclusive.exceptions import (
+    AccessDeniedError,
+    EnvelopeError,
+)
+from airflow_provider_exclusive.hooks.exclusive import current_audit, current_driver, current_store, offload_threshold
+from airflow_provider_exclusive.reference import Reference, escape, is_escaped, is_reference_row
+from airflow_provider_exclusive.runtime import RunningTask
+from airflow_provider_exclusive.scope_declarations import RETURN_KEY
+from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
+from airflow_provider_exclusive.store import purge as purge_payload
+from airflow_provider_exclusive.xcom.coordinates import Requested, Target
+from airflow_provider_exclusive.xcom.finality import final_errors
+
+log = logging.getLogger(__name__)
+
+AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
+"""
+Keys that belong to Airflow itself: its scheduler and UI read them raw, so they are never sealed.
+
+``skipmixin_key`` is ``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of
+``TriggerDagRunOperator``. Operator links go past every backend and need no entry.
+"""
+
+
+def push(value: Any, target: Target) -> Any:
+    """
+    Return what the row at ``target`` holds for ``value``.
+
+    :raises AccessDeniedError: if an exclusive task writes elsewhere than at its own coordinates.
+    :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
+    """
+    if target.key in AIRFLOW_KEYS:
+        return _serialize(value)
+    with final_errors():
+        running = runtime.current()
+        hook = None if running is None else _hook_of(running)
+        if running is None or hook is None:
+            return _push_plain(value, target, running)
+        if not target.belongs_to(running.identity):
+            raise AccessDeniedError(
+                f"{running.identity} is exclusive and may write only its own XComs; it tried to write key "
+                f"{target.key!r} of {target.dag_id}.{target.task_id} (run {target.run_id}).",
+                reason="foreign-coordinate",
+            )
+        return _push_exclusive(value, str(target.key), running, hook)
+
+
+def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
+    """
+    Return the values of ``rows``, opening those that are references.
+
+    :param requested: what was asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
+    :raises AccessDeniedError: if this process's task may not read one of them.
+    :raises ExclusiveError: if one cannot be opened, or is not what stands at that coordinate.
+    """
+    with final_errors():
+        running = runtime.current()
+        references = {
+            position: _checked_reference(row, requested, running)
+            for position, row in enumerate(rows)
+            if is_reference_row(row) and not is_escaped(row)
+        }
+        opened = dict(zip(references, _open(list(references.values()), running), strict=True))
+        return [
+            opened[position] if position in opened else _plain_value(row, requested, running)
+            for position, row in enumerate(rows)
+        ]
+
+
+def purge(row: Any, target: Target) -> None:
+    """Remove the payload behind ``row``, which stood at ``target``; never raises, so that clearing always works."""
+    at = row.get("at") if is_reference_row(row) else None
+    if not isinstance(at, str):
+        return
+    try:
+        map_index = -1 if target.map_index is None else target.map_index
+        owner = TaskIdentity(str(target.dag_id), str(target.run_id), str(target.task_id), map_index)
+        purge_payload(current_driver(), at, owner=owner, key=str(target.key))
+    except Exception:
+        # Whatever is broken, from settings to the store: clearing the task is how it gets mended.
+        log.warning("Could not purge %s; the payload stays until it expires.", at, exc_info=True)
+
+
+def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersHook) -> dict[str, Any]:
+    is_whole = key == RETURN_KEY and getattr(running.task, "multiple_outputs", False) and isinstance(value, Mapping)
+    scope = hook.declaration.resolve(
+        key,
+        producer=running.identity,
+        downstream=running.task.downstream_task_ids,
+        parts=list(value) if is_whole else (),
+    )
+    reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=hook.codec)
+    return reference.to_row()
+
+
+def _push_plain(value: Any, target: Target, running: RunningTask | None) -> Any:
+    row = _serialize(value)
+    if is_reference_row(row):
+        row = escape(row)
+    if running is None or target.key is None or not target.belongs_to(running.identity):
+        return row
+    threshold = offload_threshold()
+    payload = json.dumps(row).encode() if threshold and isinstance(row, (str, list, dict)) else b""
+    if not threshold or len(payload) < threshold:
+        return row
+    # Encoded as Airflow itself would, so that a plain task gets back exactly what it would get from Airflow.
+    reference = current_store().put_payload(
+        payload, codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
+    )
+    return reference.to_row()
+
+
+def _open(references: list[Reference], running: RunningTask | None) -> list[Any]:
+    if not references:
+        return []
+    secret = [reference for reference in references if not reference.scope.is_open]
+    if secret:
+        concealment.prepare()
+    reader = running.identity if running else None
+    try:
+        values = current_store().get_many(references, reader=reader)
+    except AccessDeniedError as denied:
+        _audit("denied", secret, reader)
+        raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
+    _audit("read", secret, reader)
+    if running is not None:
+        running.inputs.update({(reference.producer.task_id, reference.key): None for reference in secret})
+    return values
+
+
+def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:
+    """Write who read or was denied what to the task's log, as far as ``[exclusive] audit`` asks for it."""
+    if current_audit() != "all" and (event, current_audit()) != ("denied", "denied"):
+        return
+    for reference in references:
+        log.info("exclusive.%s: %s asked for %r of %s", event, reader, reference.key, reference.producer)
+
+
+def _checked_reference(row: Mapping[str, Any], requested: Requested | None, running: RunningTask | None) -> Reference:
+    reference = Reference.from_row(row)
+    here = requested or _lazy_sequence_of(running)
+    if here is not None and not here.matches(reference):
+        raise EnvelopeError(
+            f"The XCom row that was asked for holds the reference of another one, {reference.key!r} of "
+            f"{reference.producer}: it was copied there. Clear the producer task to write it anew."
+        )
+    return reference
+
+
+def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:
+    """Return all that is known about an item of a lazy sequence: Airflow only makes them within one run of one Dag."""
+    if running is None:
+        return None
+    return Requested(running.identity.dag_id, running.identity.run_id, None, None, None)
+
+
+def _plain_value(row: Any, requested: Requested | None, running: RunningTask | None) -> Any:
+    if requested is not None and running is not None and _is_exclusive_coordinate(requested, running):
+        raise EnvelopeError(
+            f"Key {requested.key!r} of task {requested.task_id!r} holds a plain value, but that task is exclusive: the "
+            "value was not written by it through this backend (but by REST, another backend, a subprocess, or before "
+            "the task became exclusive). Clear the task to write it anew."
+        )
+    return _deserialize(row["value"] if is_reference_row(row) else row)
+
+
+def _is_exclusive_coordinate(requested: Requested, running: RunningTask) -> bool:
+    dag = getattr(running.task, "dag", None)
+    if dag is None or dag.dag_id != requested.dag_id or requested.key in AIRFLOW_KEYS:
+        return False
+    task = dag.task_dict.get(requested.task_id)
+    if task is None or declarations.find_hook(task) is None:
+        return False
+    return requested.key not in {link.xcom_key for link in task.operator_extra_links}
+
+
+def _hook_of(running: RunningTask) -> ConsumersHook | None:
+    if running.outputs is None and running.task is not None:
+        return declarations.find_hook(running.task)
+    hook: ConsumersHook | None = running.outputs
+    return hook
+
+
+def _declared_at(references: Sequence[Reference], running: RunningTask | None) -> str:
+    """Name the line of the scope, if the producer is in the Dag that this process has parsed."""
+    dag = getattr(running.task, "dag", None) if running else None
+    if dag is None:
+        return ""
+    for reference in references:
+        task = dag.task_dict.get(reference.producer.task_id) if reference.producer.dag_id == dag.dag_id else None
+        hook = declarations.find_hook(task) if task is not None else None
+        if hook is not None and hook.declared_at is not None:
+            return f" The scope is declared at {hook.declared_at}."
+    return ""
+
+
+def _serialize(value: Any) -> Any:
+    return BaseXCom.serialize_value(value)
+
+
+def _deserialize(row: Any) -> Any:
+    return BaseXCom.deserialize_value(_Stored(row))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What Airflow's own deserialisation takes: something with a value."""
+
+    value: Any

@@ -1,0 +1,41 @@
+"""
+Tests in this folder run Dags by ``dag.test()`` inside the test process, with the backend configured.
+
+Airflow reads its environment when it is imported, so it is set here, before any test module is.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="exclusive-airflow-"))
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__XCOM_BACKEND": "airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
+}
+
+
+(_HOME / "dags").mkdir()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def metadata_database():
+    """An Airflow home with a migrated SQLite database, removed in the end."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    yield _HOME
+    shutil.rmtree(_HOME, ignore_errors=True)

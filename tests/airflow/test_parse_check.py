@@ -1,0 +1,371 @@
+"""A Dag that contradicts its own scopes is an error when it is parsed, and says how to mend it."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import textwrap
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
+from airflow.sdk import DAG, task, task_group
+
+from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task
+from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
+from airflow_provider_exclusive.parse_check import find_contradictions
+
+
+def a_dag(**kwargs):
+    return DAG("a_dag", schedule=None, start_date=datetime.datetime(2023, 1, 1), **kwargs)
+
+
+@task
+def take(*args, **kwargs): ...
+
+
+class TestForbiddenEdges:
+    def refused(self, dag, *fragments):
+        (message,) = find_contradictions(dag)
+        for fragment in (*fragments, "test_parse_check.py:"):
+            assert fragment in message
+
+    def test_a_taskflow_argument_outside_the_scope_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["load"])
+            def extract(): ...
+
+            value = extract()
+            take.override(task_id="load")(value)
+            take.override(task_id="peek")(value)
+
+        self.refused(dag, "'peek'", "'extract'", "'return_value'", "Add 'peek'")
+
+    def test_an_argument_nested_in_a_list_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            take([{"x": extract()}])
+
+        self.refused(dag, "'take'", "'extract'")
+
+    def test_a_template_field_of_a_classic_operator_is_refused(self):
+        with a_dag() as dag:
+            extract = PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers([]))
+            BashOperator(task_id="peek", bash_command="true", env={"X": extract.output})
+
+        self.refused(dag, "'peek'", "'extract'")
+
+    def test_an_expanded_argument_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            take.expand(x=extract())
+
+        self.refused(dag, "'take'", "'extract'")
+
+    def test_a_partial_argument_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            take.partial(x=extract()).expand(y=[1, 2])
+
+        self.refused(dag, "'take'", "'extract'")
+
+    def test_expand_kwargs_of_a_classic_operator_are_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            PythonOperator.partial(task_id="peek", python_callable=print).expand_kwargs(extract())
+
+        self.refused(dag, "'peek'", "'extract'")
+
+    def test_the_argument_of_a_mapped_task_group_is_refused_for_the_tasks_in_it(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["group.inner"])
+            def extract(): ...
+
+            @task_group
+            def group(x):
+                take.override(task_id="inner")(x)
+                take.override(task_id="other")(x)
+
+            group.expand(x=extract())
+
+        self.refused(dag, "'group.other'", "'extract'")
+
+    def test_a_key_that_is_not_in_the_readers_scope_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"count": ["load"], "frame": ["other"]}, multiple_outputs=True)
+            def extract() -> dict: ...
+
+            output = extract()
+            take.override(task_id="load")(output["count"], output["frame"])
+            take.override(task_id="other")()
+
+        self.refused(dag, "'load'", "key 'frame'")
+
+    def test_the_whole_of_several_outputs_needs_every_part(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"count": ["load", "audit"], "frame": ["load"]}, multiple_outputs=True)
+            def extract() -> dict: ...
+
+            output = extract()
+            take.override(task_id="load")(output)
+            take.override(task_id="audit")(output)
+
+        self.refused(dag, "'audit'", "'return_value'")
+
+    def test_mapped_zipped_and_concatenated_arguments_are_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            value = extract()
+            take.override(task_id="mapped").expand(x=value.map(str))
+            take.override(task_id="zipped").expand(x=value.zip(value))
+            take.override(task_id="joined").expand(x=value.concat(value))
+
+        assert len(find_contradictions(dag)) == 3
+
+
+class TestUnknownConsumers:
+    def test_a_misspelt_consumer_is_refused_with_the_nearest_task(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["laod"])
+            def extract(): ...
+
+            extract() >> take.override(task_id="load")()
+
+        (message,) = find_contradictions(dag)
+        assert "'laod'" in message
+        assert "did you mean 'load'?" in message
+        assert re.search(r"test_parse_check.py:\d+", message)
+
+    def test_a_consumer_in_a_group_named_without_it_is_refused_with_its_full_id(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["store"])
+            def extract(): ...
+
+            @task_group
+            def warehouse():
+                take.override(task_id="store")()
+
+            extract() >> warehouse()
+
+        (message,) = find_contradictions(dag)
+        assert "did you mean 'warehouse.store'?" in message
+
+    def test_a_glob_that_matches_no_task_is_refused(self):
+        with a_dag() as dag:
+            PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers("etl.*"))
+
+        (message,) = find_contradictions(dag)
+        assert "'etl.*'" in message
+
+    def test_consumers_of_another_dag_cannot_be_checked_here(self):
+        with a_dag() as dag:
+            PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers("reporting:*"))
+
+        assert find_contradictions(dag) == []
+
+
+class TestDroppedScopes:
+    def test_a_task_that_replaces_the_dag_wide_hook_is_refused(self):
+        with a_dag(default_args={"pre_execute": consumers(DOWNSTREAM)}) as dag:
+            PythonOperator(task_id="kept", python_callable=print)
+            PythonOperator(task_id="dropped", python_callable=print, pre_execute=lambda context: None)
+
+        (message,) = find_contradictions(dag)
+        assert "'dropped'" in message
+        assert "then=your_hook" in message
+
+    def test_run_if_that_replaces_the_dag_wide_hook_is_refused(self):
+        with a_dag(default_args={"pre_execute": consumers(DOWNSTREAM)}) as dag:
+
+            @task.run_if(lambda context: True)
+            @task
+            def dropped(): ...
+
+            dropped()
+
+        (message,) = find_contradictions(dag)
+        assert "'dropped'" in message
+
+    def test_an_exclusive_task_that_overrides_its_own_hook_is_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task
+            def extract(): ...
+
+            extract.override(pre_execute=lambda context: None)()
+
+        (message,) = find_contradictions(dag)
+        assert "'extract'" in message
+
+    def test_run_if_over_an_exclusive_task_keeps_its_scope(self):
+        with a_dag() as dag:
+
+            @task.skip_if(lambda context: False)
+            @task.run_if(lambda context: True)
+            @exclusive_task(consumers=[])
+            def extract(): ...
+
+            take(extract())
+
+        (message,) = find_contradictions(dag)
+        assert "'take'" in message
+
+
+def test_an_output_that_would_be_written_past_the_backend_is_refused():
+    with a_dag() as dag:
+        DateTimeSensorAsync(
+            task_id="wait", target_time="2030-01-01", end_from_trigger=True, pre_execute=consumers(DOWNSTREAM)
+        )
+
+    (message,) = find_contradictions(dag)
+    assert "end_from_trigger" in message
+
+
+class TestSoundDags:
+    def test_every_permitted_way_passes(self):
+        with a_dag() as dag:
+
+            @exclusive_task
+            def by_default(): ...
+
+            @exclusive_task(consumers=["take", "group.*", Consumer(task="load", any_run=True)])
+            def named(): ...
+
+            @exclusive_task(
+                consumers={"count": ["load", "audit"], "frame": ["load"], "return_value": "audit"},
+                multiple_outputs=True,
+            )
+            def several() -> dict: ...
+
+            output = several()
+            take(by_default(), named())
+            take.override(task_id="load")(output["count"], output["frame"], named())
+            take.override(task_id="audit")(output, output["count"])
+
+            @task_group
+            def group(x):
+                take.override(task_id="inner")(x)
+
+            group.expand(x=named())
+
+        # 'named' is called three times and so is three tasks; each has the same scope.
+        assert find_contradictions(dag) == []
+
+    def test_a_part_pushed_by_hand_does_not_forbid_the_whole(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"log": ["audit"], "*": ["load"]}, multiple_outputs=True)
+            def extract() -> dict: ...
+
+            take.override(task_id="load")(extract())
+            take.override(task_id="audit")()
+
+        assert find_contradictions(dag) == []
+
+
+class TestBadClauses:
+    @pytest.mark.parametrize(
+        "spec", ["", [""], [3], [None], {"key": [b"load"]}, {"": ["load"]}, {3: ["load"]}, {}, 7, ["a b"], "caller"]
+    )
+    def test_an_impossible_clause_is_refused_where_it_stands(self, spec):
+        with pytest.raises(InvalidScopeError):
+            exclusive_task(consumers=spec)(print)
+        with pytest.raises(InvalidScopeError):
+            consumers(spec)
+
+    def test_a_then_that_cannot_be_called_is_refused(self):
+        with pytest.raises(InvalidScopeError, match="then="):
+            consumers("load", then="my_hook")
+
+
+class TestModes:
+    @pytest.fixture
+    def dag_folder(self, tmp_path):
+        (tmp_path / "bad.py").write_text(
+            textwrap.dedent("""\
+                import datetime
+                from airflow.sdk import dag, task
+                from airflow_provider_exclusive import exclusive_task
+
+                @dag(schedule=None, start_date=datetime.datetime(2023, 1, 1))
+                def contradictory():
+                    @exclusive_task(consumers=["laod"])
+                    def extract(): ...
+
+                    @task
+                    def load(x): ...
+
+                    load(extract())
+
+                contradictory()
+                """)
+        )
+        return tmp_path
+
+    def test_error_is_the_default_and_becomes_an_import_error_with_file_and_line(self, dag_folder):
+        bag = DagBag(dag_folder)
+
+        (message,) = bag.import_errors.values()
+        assert "did you mean 'load'" in message
+        assert "bad.py:7" in message
+        assert "'load' takes key 'return_value' of task 'extract'" in message
+        assert bag.dags == {}
+
+    @pytest.mark.parametrize("mode", ["warn", "off"])
+    def test_warn_and_off_let_the_dag_in(self, dag_folder, mode, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__EXCLUSIVE__PARSE_CHECK", mode)
+
+        bag = DagBag(dag_folder)
+
+        assert bag.import_errors == {}
+        assert list(bag.dags) == ["contradictory"]
+
+    def test_an_unknown_mode_is_refused_by_name(self, dag_folder, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__EXCLUSIVE__PARSE_CHECK", "strict")
+
+        bag = DagBag(dag_folder)
+
+        (message,) = bag.import_errors.values()
+        assert "parse_check" in message
+        assert "error, warn, off" in message
+
+    def test_a_worker_does_not_check_again(self, dag_folder, monkeypatch):
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "contradictory")
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "load")
+
+        bag = BundleDagBag(dag_folder, bundle_name="b", bundle_path=dag_folder)
+
+        assert bag.import_errors == {}
+        assert list(bag.dags) == ["contradictory"]
+
+
+def test_an_unreadable_option_is_a_configuration_error(monkeypatch):
+    from airflow_provider_exclusive.config import read_parse_check
+
+    monkeypatch.setenv("AIRFLOW__EXCLUSIVE__PARSE_CHECK", "nope")
+
+    with pytest.raises(ConfigurationError, match="nope"):
+        read_parse_check()
