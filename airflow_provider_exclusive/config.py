@@ -109,6 +109,7 @@ def read_keyring(settings: Settings) -> Keyring:
         ring = Keyring.from_raw_keys(keyring.parse_key(part, option="[exclusive] private_key") for part in parts)
         _check_pair(settings, ring)
         return ring
+    _refuse_empty_source("private_key")
     if settings.public_key:
         raise ConfigurationError(
             "[exclusive] public_key is set and [exclusive] private_key is not. This release opens and seals in the "
@@ -139,7 +140,7 @@ def _check_pair(settings: Settings, ring: Keyring) -> None:
 
 def _fernet_secrets() -> list[bytes]:
     option = "[core] fernet_key"
-    parts = [part.strip() for part in str(_conf().get("core", "fernet_key", fallback="") or "").split(",")]
+    parts = [part.strip() for part in _read("core", "fernet_key").split(",")]
     if not any(parts) or parts == ["{FERNET_KEY}"]:
         raise ConfigurationError(
             f"Exclusive values need a key, and neither [exclusive] private_key nor {option} is set. Set one, the same "
@@ -157,8 +158,7 @@ def _fernet_secrets() -> list[bytes]:
 
 
 def _text(option: str) -> str:
-    content = _conf().get(SECTION, option, fallback=DEFAULTS[option])
-    return "" if content is None else str(content).strip()
+    return _read(SECTION, option, fallback=DEFAULTS[option])
 
 
 def _whole_number(option: str, *, most: int = keyring.MAX_PAYLOAD_BYTES) -> int:
@@ -184,6 +184,27 @@ def _choice(option: str, allowed: tuple[str, ...], *, text: str | None = None) -
             option=f"[{SECTION}] {option}",
         )
     return text
+
+
+def _refuse_empty_source(option: str) -> None:
+    # Airflow answers a secret that is not there with the default. Here that would mean to seal under another key.
+    for source in (f"{option}_cmd", f"{option}_secret"):
+        if _read(SECTION, source):
+            raise ConfigurationError(
+                f"[{SECTION}] {source} is set, and what it names is empty or not there. Check it, or unset it.",
+                option=f"[{SECTION}] {source}",
+            )
+
+
+def _read(section: str, option: str, *, fallback: Any = "") -> str:
+    try:
+        content = _conf().get(section, option, fallback=fallback)
+    except Exception as failure:  # the command of a "_cmd" form, a secrets backend: they raise whatever they like
+        raise ConfigurationError(
+            f"[{section}] {option} cannot be read ({type(failure).__name__}). The cause above says why.",
+            option=f"[{section}] {option}",
+        ) from failure
+    return "" if content is None else str(content).strip()
 
 
 def _conf() -> Any:

@@ -8,7 +8,7 @@ and runs in the task's process before its code: ``pre_execute``. The hook put th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,43 @@ def find_hook(task: Any) -> ConsumersHook | None:
     if hasattr(task, "partial_kwargs"):
         return _find_in(task.partial_kwargs.get("pre_execute"))
     return _find_in(getattr(task, "_pre_execute_hook", None))
+
+
+def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the outputs that reach ``task`` as XComArgs: in template fields, mapped arguments or its mapped groups."""
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+    if hasattr(task, "partial_kwargs"):
+        yield from XComArg.iter_xcom_references(task.partial_kwargs)
+        yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
+    else:
+        yield from XComArg.iter_xcom_references(task)
+    for group in task.iter_mapped_task_groups():
+        yield from group._expand_input.iter_references()  # noqa: SLF001  # likewise
+
+
+def downstream_of(task: Any) -> set[str]:
+    """
+    Return the ids of the direct downstream tasks of ``task``, which ``DOWNSTREAM`` stands for.
+
+    Airflow 3.4 makes readers outside a loop depend on the loop's gate rather than on the task they read, so for a task
+    in a loop the tasks that take its output as an argument are added.
+    """
+    if not _is_in_loop(task):
+        return set(task.downstream_task_ids)
+    readers = {
+        reader.task_id
+        for reader in task.dag.tasks
+        if any(producer.task_id == task.task_id for producer, _ in inputs_of(reader))
+    }
+    return readers | task.downstream_task_ids
+
+
+def _is_in_loop(task: Any) -> bool:
+    group = task.task_group
+    while group is not None and not hasattr(group, "gate_task_id"):
+        group = group.parent_group
+    return group is not None
 
 
 def _find_in(hook: Any) -> ConsumersHook | None:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.declarations import ConsumersHook, find_hook
+from airflow_provider_exclusive.declarations import ConsumersHook, downstream_of, find_hook, inputs_of
 from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes import TaskIdentity
 
@@ -95,7 +95,7 @@ def _paths_past_the_backend(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterat
 
 def _forbidden_edges(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
     for reader in dag.tasks:
-        for producer, key in dict.fromkeys(_inputs_of(reader)):
+        for producer, key in dict.fromkeys(inputs_of(reader)):
             hook = hooks.get(producer.task_id)
             if hook is None or producer.dag_id != dag.dag_id or _may_read(hook, producer, key, reader):
                 continue
@@ -104,19 +104,6 @@ def _forbidden_edges(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]
                 f"consumer scope of that key does not name it ({_place(hook)}). Add {reader.task_id!r} to the "
                 f"consumers of {key!r} in {producer.task_id!r}, or remove the input."
             )
-
-
-def _inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the outputs that reach ``task`` as XComArgs: in template fields, mapped arguments or its mapped groups."""
-    from airflow.sdk.definitions.xcom_arg import XComArg
-
-    if hasattr(task, "partial_kwargs"):
-        yield from XComArg.iter_xcom_references(task.partial_kwargs)
-        yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
-    else:
-        yield from XComArg.iter_xcom_references(task)
-    for group in task.iter_mapped_task_groups():
-        yield from group._expand_input.iter_references()  # noqa: SLF001  # likewise
 
 
 def _may_read(hook: ConsumersHook, producer: Any, key: str, reader: Any) -> bool:
@@ -133,7 +120,7 @@ def _may_read(hook: ConsumersHook, producer: Any, key: str, reader: Any) -> bool
 
 def _permits(declaration: ScopeDeclaration, producer: Any, key: str, reader: Any) -> bool:
     identity = TaskIdentity(producer.dag_id, _SOME_RUN, producer.task_id)
-    scope = declaration.resolve(key, producer=identity, downstream=producer.downstream_task_ids)
+    scope = declaration.resolve(key, producer=identity, downstream=downstream_of(producer))
     return scope.permits(TaskIdentity(reader.dag_id, _SOME_RUN, reader.task_id))
 
 

@@ -104,7 +104,7 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersH
     scope = hook.declaration.resolve(
         key,
         producer=running.identity,
-        downstream=running.task.downstream_task_ids,
+        downstream=declarations.downstream_of(running.task),
         parts=list(value) if is_whole else (),
     )
     reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=hook.codec)

@@ -6,6 +6,7 @@ Airflow reads its environment when it is imported, so it is set here, before any
 
 from __future__ import annotations
 
+import atexit
 import base64
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 _HOME = Path(tempfile.mkdtemp(prefix="exclusive-airflow-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[name]
 os.environ |= {
@@ -35,7 +37,6 @@ os.environ |= {
 
 @pytest.fixture(scope="session", autouse=True)
 def metadata_database():
-    """An Airflow home with a migrated SQLite database, removed in the end."""
+    """An Airflow home with a migrated SQLite database, removed when this process ends."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-    yield _HOME
-    shutil.rmtree(_HOME, ignore_errors=True)
+    return _HOME

@@ -1,0 +1,94 @@
+"""
+What imports what, as far as it shows without Airflow; ``integration/test_installation.py`` imports the rest with it.
+
+Airflow imports this package half-way through importing ``airflow.sdk``, and Dag processors parse Dags all day long: an
+import too many costs correctness there and time here.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(find_spec("airflow_provider_exclusive").origin).parent
+CORE = [
+    "exceptions", "encoding", "scopes", "scope_declarations", "reference", "keyring", "access", "store", "config",
+    "runtime", "storage.base", "storage.object_keys", "storage.files", "storage.redis", "storage.redis_errors",
+    "codecs.base", "codecs.msgpack", "codecs.arrow", "codecs.cloudpickle", "hooks.connections", "get_provider_info",
+]  # fmt: skip
+ADVERTISED = {"airflow", "redis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "upath", "boto3"}
+
+
+def imported_at_load(path):
+    """Return the modules that loading a file imports, leaving out functions and ``if TYPE_CHECKING``."""
+    todo, found = list(ast.parse(path.read_text(encoding="utf-8")).body), set()
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            todo += node.orelse
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+def modules_after(*names):
+    program = f"import sys, json, importlib; [importlib.import_module(n) for n in {names!r}]; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_package_itself_loads_nothing_of_its_own_and_nothing_of_others():
+    assert imported_at_load(PACKAGE / "__init__.py") == {
+        "__future__", "__future__.annotations",
+        "importlib", "importlib.import_module",
+        "typing", "typing.Any", "typing.TYPE_CHECKING",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ["decorators", "hooks", "storage", "codecs", "xcom"])
+def test_a_room_loads_nothing_by_itself(room):
+    assert imported_at_load(PACKAGE / room / "__init__.py") <= {"__future__", "__future__.annotations"}
+
+
+def test_the_core_loads_neither_airflow_nor_a_client_nor_a_data_library():
+    loaded = modules_after(*(f"airflow_provider_exclusive.{name}" for name in CORE))
+    assert {f"airflow_provider_exclusive.{name}" for name in CORE} <= loaded
+    assert {name.partition(".")[0] for name in loaded} & ADVERTISED == set()
+
+
+def test_declaring_a_scope_loads_no_store_and_no_cryptography():
+    loaded = modules_after("airflow_provider_exclusive.declarations")
+    ours = {name for name in loaded if name.startswith("airflow_provider_exclusive.")}
+    assert not {name for name in ours if ".store" in name or ".storage" in name or ".codecs" in name}
+    assert {name.partition(".")[0] for name in loaded} & (ADVERTISED | {"cryptography", "msgpack"}) == set()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_loads_a_heavy_library_before_it_is_needed(path):
+    heavy = {"redis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "upath", "boto3", "cloudpickle"}
+    assert {name.partition(".")[0] for name in imported_at_load(path)} & heavy == set()
+
+
+def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through_importing_airflow_sdk():
+    todo, seen = ["airflow_provider_exclusive.xcom.backend"], set()
+    while todo:
+        name = todo.pop()
+        path = PACKAGE.joinpath(*name.split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if name not in seen:
+            seen.add(name)
+            todo += imported_at_load(path) if name.startswith(PACKAGE.name) and path.is_file() else []
+    assert "airflow_provider_exclusive.xcom.exchange" in seen
+    assert {name for name in seen if ".decorators" in name or ".parse_check" in name} == set()
+    assert {name for name in seen if name.startswith("airflow.")} <= {
+        "airflow.sdk.bases.xcom", "airflow.sdk.bases.xcom.BaseXCom",
+        "airflow.sdk.bases.hook", "airflow.sdk.bases.hook.BaseHook",
+    }  # fmt: skip
