@@ -57,8 +57,8 @@ budgets: $(VENV)/.development ## the length of modules and functions; prints the
 integration: $(VENV)/.development servers ## the tests with real servers and a real Airflow, against the built wheel
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
 	cp -R pyproject.toml README.md demo example_dags tests build/wheel-tests/
-	cd build/wheel-tests && $(BIN)/python -m pytest tests/airflow
-	cd build/wheel-tests && $(BIN)/python -m pytest tests/integration
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/airflow
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
 
 servers: $(VENV)/.package ## install redis-server and PostgreSQL by the system's package manager where missing
 	@$(BIN)/python -m demo.system_packages redis postgresql

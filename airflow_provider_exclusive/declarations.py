@@ -116,7 +116,7 @@ def downstream_of(task: Any) -> set[str]:
         for reader in task.dag.tasks
         if any(producer.task_id == task.task_id for producer, _ in inputs_of(reader))
     }
-    return readers | task.downstream_task_ids
+    return readers | set(task.downstream_task_ids)
 
 
 def _is_in_loop(task: Any) -> bool:

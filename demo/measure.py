@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.hooks.exclusive import current_store
+from airflow_provider_exclusive.composition import current_store
 from airflow_provider_exclusive.reference import Reference
 
 

@@ -15,12 +15,12 @@ from typing import Any, Final
 from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive import concealment, declarations, runtime
+from airflow_provider_exclusive.composition import current_audit, current_driver, current_store, offload_threshold
 from airflow_provider_exclusive.declarations import ConsumersHook
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     EnvelopeError,
 )
-from airflow_provider_exclusive.hooks.exclusive import current_audit, current_driver, current_store, offload_threshold
 from airflow_provider_exclusive.reference import Reference, escape, is_escaped, is_reference_row
 from airflow_provider_exclusive.runtime import RunningTask
 from airflow_provider_exclusive.scope_declarations import RETURN_KEY

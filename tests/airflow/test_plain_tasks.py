@@ -12,8 +12,7 @@ from airflow.sdk import task
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_exclusive import exclusive_task
-from airflow_provider_exclusive.hooks import exclusive as hook
+from airflow_provider_exclusive import composition, exclusive_task
 from airflow_provider_exclusive.reference import MARKER, is_reference_row
 from tests.airflow.running import Run, a_dag
 
@@ -120,7 +119,7 @@ class TestWithAConfiguredStore:
     @pytest.fixture(autouse=True)
     def store(self, tmp_path, monkeypatch):
         monkeypatch.setenv("AIRFLOW__EXCLUSIVE__STORAGE", f"file://{tmp_path}/store")
-        caches = (hook._settings, hook._driver, hook._store)
+        caches = (composition._settings, composition._driver, composition._store)
         for cached in caches:
             cached.cache_clear()
         yield tmp_path / "store"
@@ -160,7 +159,7 @@ class TestWithAConfiguredStore:
 
     def test_zero_keeps_everything_in_the_row(self, monkeypatch):
         monkeypatch.setenv("AIRFLOW__EXCLUSIVE__OFFLOAD_BYTES", "0")
-        hook._settings.cache_clear()
+        composition._settings.cache_clear()
 
         _, row = push_and_pull("x" * 100_000)
 

@@ -12,7 +12,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_exclusive import Consumer, consumers, exclusive_task
+from airflow_provider_exclusive import Consumer, composition, consumers, exclusive_task
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -23,7 +23,6 @@ from airflow_provider_exclusive.exceptions import (
     UnknownKeyError,
     UnsupportedReferenceError,
 )
-from airflow_provider_exclusive.hooks import exclusive as hook
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
 
@@ -353,7 +352,7 @@ class TestPayloadsThatWereTamperedWith:
 
     def payload(self, ti) -> Path:
         location = rows_of(ti)["extract", -1, "return_value"]["at"].removeprefix("files:")
-        return hook.current_driver()._root / location
+        return composition.current_driver()._root / location
 
     def test_a_changed_payload_does_not_open(self):
         def flip(ti):
@@ -378,7 +377,8 @@ class TestPayloadsThatWereTamperedWith:
         def swap(ti):
             rows = rows_of(ti)
             paths = [
-                hook.current_driver()._root / rows["extract", -1, key]["at"].removeprefix("files:") for key in "ab"
+                composition.current_driver()._root / rows["extract", -1, key]["at"].removeprefix("files:")
+                for key in "ab"
             ]
             contents = [path.read_bytes() for path in paths]
             for path, content in zip(paths, reversed(contents), strict=True):
@@ -401,7 +401,7 @@ class TestTheDeployment:
     @pytest.fixture(autouse=True)
     def fresh_process(self):
         def forget():
-            for cached in (hook._settings, hook._driver, hook._store):
+            for cached in (composition._settings, composition._driver, composition._store):
                 cached.cache_clear()
 
         forget()

@@ -521,10 +521,10 @@ class TestLifeCycle:
 
 
 def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
-    from airflow_provider_exclusive.hooks import exclusive as hook
+    from airflow_provider_exclusive import composition
 
     monkeypatch.setenv("AIRFLOW__EXCLUSIVE__AUDIT", "all")
-    hook._settings.cache_clear()
+    composition._settings.cache_clear()
     with a_dag() as dag:
 
         @exclusive_task
@@ -535,7 +535,7 @@ def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
 
     with caplog.at_level("INFO"):
         Run(dag)
-    hook._settings.cache_clear()
+    composition._settings.cache_clear()
 
     lines = [record.getMessage() for record in caplog.records if "exclusive.read" in record.getMessage()]
     assert len(lines) == 1

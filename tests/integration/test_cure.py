@@ -37,9 +37,7 @@ def alter_payload(airflow, row):
 
 
 def copy_from_other(airflow, row):
-    (other,) = [
-        found for found in airflow.xcom_rows(dag_id=DAG, run_id=row.run_id) if found.task_id == "other"
-    ]
+    (other,) = [found for found in airflow.xcom_rows(dag_id=DAG, run_id=row.run_id) if found.task_id == "other"]
     airflow.metadata.overwrite(row, other.value)
 
 
@@ -63,9 +61,7 @@ def damaged(airflow) -> dict[str, str]:
     for run_id in runs.values():
         assert airflow.wait(DAG, run_id) == "success"
     for damage in DAMAGES:
-        (row,) = [
-            row for row in airflow.xcom_rows(dag_id=DAG, run_id=runs[damage.name]) if row.task_id == "extract"
-        ]
+        (row,) = [row for row in airflow.xcom_rows(dag_id=DAG, run_id=runs[damage.name]) if row.task_id == "extract"]
         damage.do(airflow, row)
         airflow.clear(DAG, runs[damage.name], ["load"])
     for run_id in runs.values():

@@ -199,7 +199,7 @@ def start_in_child(action: Callable[[], object], *, seconds: int = 30) -> Callab
             signal.alarm(seconds)
             action()
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever ends the child must be shown and must not run the parent's code
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)

@@ -1,0 +1,167 @@
+"""README and docs say what the code does: examples, tables, messages, tests and commands that they name exist."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_exclusive import __all__ as public_names
+from airflow_provider_exclusive import config, exceptions
+from airflow_provider_exclusive.get_provider_info import get_provider_info
+from airflow_provider_exclusive.storage.redis import RedisSettings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+GAP = "…"
+
+
+def table(page: str, first_column: str) -> list[list[str]]:
+    """Return the cells of the one table whose heading begins with ``first_column``."""
+    (body,) = re.findall(rf"^\| {first_column} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in body.splitlines()]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+@cache
+def definitions(path: Path) -> set[str]:
+    """Return the tests of a file as pytest calls them, ``test_x`` or ``TestY::test_x``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return functions | {
+        f"{group.name}::{node.name}" for group in classes for node in group.body if isinstance(node, ast.FunctionDef)
+    }
+
+
+def template(node: ast.AST) -> str | None:
+    """Return a text of the source with a gap for each placeholder, or None if ``node`` is no text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    return "".join(map(_part, node.values))
+
+
+def _part(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return config.SECTION if ast.unparse(node.value) == "SECTION" else GAP
+
+
+@cache
+def templates() -> list[str]:
+    files = (ROOT / "airflow_provider_exclusive").rglob("*.py")
+    nodes = (node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return [text for node in nodes if (text := template(node)) is not None]
+
+
+def is_said(message: str) -> bool:
+    """Return whether a text of the package begins like ``message``, a gap of which stands for anything."""
+    pattern = re.compile(".*".join(map(re.escape, message.split(GAP))), flags=re.DOTALL)
+    return any(pattern.match(text) for text in templates())
+
+
+def public_errors() -> set[str]:
+    return {name for name, item in vars(exceptions).items() if inspect.isclass(item)}
+
+
+class TestNames:
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_every_test_that_a_page_names_exists(self, page):
+        named = re.findall(r"(tests/[\w/]+\.py)::([\w:]+)", page.read_text(encoding="utf-8"))
+        assert [f"{path}::{name}" for path, name in named if name not in definitions(ROOT / path)] == []
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_every_link_leads_to_a_file_and_a_heading(self, page):
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            if target.startswith("https://"):
+                continue
+            name, _, anchor = target.partition("#")
+            linked = page.parent / name if name else page
+            assert linked.is_file(), target
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert not anchor or anchor in {
+                re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings
+            }
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    def test_every_make_target_exists(self, page):
+        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+        text = page.read_text(encoding="utf-8")
+        commands = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)
+        assert set(commands) <= targets
+
+    def test_each_fact_names_the_test_that_guards_it(self):
+        page = (ROOT / "docs" / "airflow-facts.md").read_text(encoding="utf-8")
+        rows = re.findall(r"^\| \d+ \|.*\|$", page, flags=re.MULTILINE)
+        assert len(rows) > 20
+        assert [row for row in rows if "::test_" not in row] == []
+
+
+class TestExamples:
+    @pytest.mark.parametrize("source", PYTHON)
+    def test_they_compile_and_import_public_names_only(self, source):
+        compile(source, "README.md", "exec")
+        imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+        ours = {name.name for node in imports if node.module == "airflow_provider_exclusive" for name in node.names}
+        assert ours
+        assert ours <= set(public_names)
+
+    def test_the_configuration_names_options_that_there_are(self):
+        (ini,) = re.findall(r"^```ini\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+        section = ini.partition("[exclusive]")[2]
+        named = {name.removesuffix("_cmd") for name in re.findall(r"^(\w+) =", section, flags=re.MULTILINE)}
+        assert named
+        assert named <= config.DEFAULTS.keys()
+        module, _, name = re.search(r"^xcom_backend = (.*)$", ini, flags=re.MULTILINE)[1].rpartition(".")
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        assert f"class {name}(" in path.read_text(encoding="utf-8")
+
+
+class TestTables:
+    def test_options_and_defaults_are_those_of_the_code_in_its_order(self):
+        shown = [(*quoted(option), default) for option, default, _ in table(README, "option")]
+        assert shown == [
+            (name, "empty" if default == "" else str(default)) for name, default in config.DEFAULTS.items()
+        ]
+
+    def test_connection_fields_are_those_of_the_form_with_the_defaults_of_the_client(self):
+        (form,) = get_provider_info()["connection-types"]
+        rows = table(README, "field")
+        assert {name for field, _, _ in rows for name in quoted(field)} == {
+            *form["conn-fields"], "host", "port", "login", "password", "schema", "db",
+        }  # fmt: skip
+        shown = {quoted(field)[0]: default.strip("`") for field, default, _ in rows}
+        settings = {field.name: field.default for field in dataclasses.fields(RedisSettings)}
+        for name in ("key_prefix", "connect_timeout_seconds", "read_timeout_seconds", "deadline_seconds", "retries"):
+            assert shown[name] == str(settings[name])
+        assert shown["ssl"] == str(settings["ssl"]).lower()
+        assert shown["host"].endswith(f", {settings['port']}")
+
+    def test_every_error_is_named_and_nothing_else(self):
+        section = README.partition("\n## Errors\n")[2].partition("\n## ")[0]
+        named = set(re.findall(r"\b\w+Error\b", section))
+        assert named == public_errors()
+
+    def test_every_error_that_is_raised_has_a_message_a_cause_and_a_cure(self):
+        rows = table(README, "error")
+        bases = {"ExclusiveError", "ScopeError"}
+        assert {name for error, *_ in rows for name in quoted(error)} == public_errors() - bases
+        assert [row for row in rows if not all(row[1:])] == []
+
+    @pytest.mark.parametrize("message", [said for row in table(README, "error") for said in quoted(row[1])])
+    def test_a_message_begins_as_the_code_says_it(self, message):
+        assert len(message.replace(GAP, "")) > 10
+        assert is_said(message)
+
+    def test_an_invented_message_would_be_noticed(self):
+        assert not is_said("The moon is in the wrong place")
