@@ -50,6 +50,7 @@ class ConsumersHook:
         running = runtime.current()
         if running is None:
             raise InvalidScopeError("consumers(…) is a pre_execute hook: it runs in a task, and none runs here.")
+        _require_backend()
         running.outputs = self
         concealment.withhold_results(context["task"])
         if self.then is not None:
@@ -109,7 +110,7 @@ def downstream_of(task: Any) -> set[str]:
     Airflow 3.4 makes readers outside a loop depend on the loop's gate rather than on the task they read, so for a task
     in a loop the tasks that take its output as an argument are added.
     """
-    if not _is_in_loop(task):
+    if not is_in_loop(task):
         return set(task.downstream_task_ids)
     readers = {
         reader.task_id
@@ -119,7 +120,8 @@ def downstream_of(task: Any) -> set[str]:
     return readers | set(task.downstream_task_ids)
 
 
-def _is_in_loop(task: Any) -> bool:
+def is_in_loop(task: Any) -> bool:
+    """Return whether ``task`` is in a loop of Airflow 3.4, in which each iteration has outputs of its own."""
     group = task.task_group
     while group is not None and not hasattr(group, "gate_task_id"):
         group = group.parent_group
@@ -137,6 +139,19 @@ def _find_in(hook: Any) -> ConsumersHook | None:
             if (found := _find_in(chained)) is not None:
                 return found
     return None
+
+
+def _require_backend() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.execution_time.xcom import XCom
+
+    # By name: a Dag file must not load the backend, and with it the store.
+    if not any(kind.__module__ == "airflow_provider_exclusive.xcom.backend" for kind in XCom.__mro__):
+        raise AirflowFailException(
+            "The outputs of this task are exclusive, but [core] xcom_backend is not "
+            "airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend: they would be stored in clear text. Set it "
+            "in every component of this deployment, or remove the scope."
+        )
 
 
 def _run_hook(hook: Callable[..., Any], context: Any) -> None:

@@ -7,6 +7,7 @@ In the Dag processor it checks the scopes. A worker parses the Dag of its task, 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from airflow.policies import hookimpl
@@ -23,8 +24,11 @@ def dag_policy(dag: Any) -> None:
 
     if get_parsing_context().task_id is not None:
         from airflow_provider_exclusive import concealment
+        from airflow_provider_exclusive.exceptions import ConfigurationError
 
-        concealment.prepare()
+        # The backend asks again before it opens anything; an error here would fail plain tasks as "Dag not found".
+        with suppress(ConfigurationError):
+            concealment.prepare()
         return
 
     from airflow_provider_exclusive import parse_check

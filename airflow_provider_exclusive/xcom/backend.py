@@ -9,16 +9,18 @@ asked for, which the hooks do not: while they run, the hooks hand the raw row th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive.xcom import exchange
 from airflow_provider_exclusive.xcom.coordinates import Requested, Target, locate
+
+_QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
 _hands_rows_through: ContextVar[bool] = ContextVar("exclusive_hands_rows_through", default=False)
 _deleting: ContextVar[Target | None] = ContextVar("exclusive_deleting", default=None)
@@ -84,14 +86,27 @@ class ExclusiveXComBackend(BaseXCom):
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_one`."""
         with _rows_handed_through():
             found = super().get_one(**kwargs)
-        return _open_one(found, Requested.one(kwargs))
+        return cls._open_one(found, kwargs)
 
     @classmethod
     async def aget_one(cls, **kwargs: Any) -> Any:
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_one`."""
         with _rows_handed_through():
             found = await super().aget_one(**kwargs)
-        return await asyncio.to_thread(_open_one, found, Requested.one(kwargs))
+        return await asyncio.to_thread(cls._open_one, found, kwargs)
+
+    @classmethod
+    def _open_one(cls, found: Any, query: Mapping[str, Any]) -> Any:
+        requested = Requested.one(query)
+        if isinstance(found, _Row):
+            return exchange.pull([found.content], requested)[0]
+        if exchange.expects_reference(requested):
+            # Airflow answers None for a missing row and for one that holds null, which no exclusive task writes.
+            where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
+            with _rows_handed_through():
+                rows = super().get_all(**where) or []
+            exchange.pull([row.content for row in rows if row.content is None], requested)
+        return None
 
     @classmethod
     def get_all(cls, **kwargs: Any) -> Any:
@@ -121,10 +136,6 @@ class ExclusiveXComBackend(BaseXCom):
         """Remove the payload behind a row that is being deleted; never raises."""
         if (target := _deleting.get()) is not None:
             exchange.purge(xcom.value, target)
-
-
-def _open_one(found: Any, requested: Requested) -> Any:
-    return exchange.pull([found.content], requested)[0] if isinstance(found, _Row) else found
 
 
 def _open_all(found: Any, requested: Requested) -> Any:

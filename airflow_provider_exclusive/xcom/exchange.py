@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
@@ -26,18 +26,11 @@ from airflow_provider_exclusive.runtime import RunningTask
 from airflow_provider_exclusive.scope_declarations import RETURN_KEY
 from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
 from airflow_provider_exclusive.store import purge as purge_payload
+from airflow_provider_exclusive.xcom import expectations
 from airflow_provider_exclusive.xcom.coordinates import Requested, Target
 from airflow_provider_exclusive.xcom.finality import final_errors
 
 log = logging.getLogger(__name__)
-
-AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
-"""
-Keys that belong to Airflow itself: its scheduler and UI read them raw, so they are never sealed.
-
-``skipmixin_key`` is ``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of
-``TriggerDagRunOperator``. Operator links go past every backend and need no entry.
-"""
 
 
 def push(value: Any, target: Target) -> Any:
@@ -47,7 +40,7 @@ def push(value: Any, target: Target) -> Any:
     :raises AccessDeniedError: if an exclusive task writes elsewhere than at its own coordinates.
     :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
     """
-    if target.key in AIRFLOW_KEYS:
+    if target.key in expectations.AIRFLOW_KEYS:
         return _serialize(value)
     with final_errors():
         running = runtime.current()
@@ -83,6 +76,11 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
             opened[position] if position in opened else _plain_value(row, requested, running)
             for position, row in enumerate(rows)
         ]
+
+
+def expects_reference(requested: Requested) -> bool:
+    """Return whether what is asked for is written by an exclusive task of this Dag, so that only a reference will do."""
+    return expectations.exclusive_producer(requested, runtime.current()) is not None
 
 
 def purge(row: Any, target: Target) -> None:
@@ -173,23 +171,14 @@ def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:
 
 
 def _plain_value(row: Any, requested: Requested | None, running: RunningTask | None) -> Any:
-    if requested is not None and running is not None and _is_exclusive_coordinate(requested, running):
+    producer = expectations.exclusive_producer(requested, running)
+    if producer is not None:
         raise EnvelopeError(
-            f"Key {requested.key!r} of task {requested.task_id!r} holds a plain value, but that task is exclusive: the "
-            "value was not written by it through this backend (but by REST, another backend, a subprocess, or before "
-            "the task became exclusive). Clear the task to write it anew."
+            f"An output of task {producer!r} was asked for and a plain value lies there, but that task is exclusive: "
+            "the value was not written by it through this backend (but by REST, another backend, a subprocess, or "
+            "before the task became exclusive). Clear the task to write it anew."
         )
     return _deserialize(row["value"] if is_reference_row(row) else row)
-
-
-def _is_exclusive_coordinate(requested: Requested, running: RunningTask) -> bool:
-    dag = getattr(running.task, "dag", None)
-    if dag is None or dag.dag_id != requested.dag_id or requested.key in AIRFLOW_KEYS:
-        return False
-    task = dag.task_dict.get(requested.task_id)
-    if task is None or declarations.find_hook(task) is None:
-        return False
-    return requested.key not in {link.xcom_key for link in task.operator_extra_links}
 
 
 def _hook_of(running: RunningTask) -> ConsumersHook | None:

@@ -339,12 +339,46 @@ def test_an_item_of_a_lazy_sequence_from_another_run_is_refused():
     reader.refused(EnvelopeError, "copied")
 
 
-def test_a_planted_null_is_refused_where_airflow_hands_it_over():
-    reader = Reader(before=lambda ti: write_row(ti.dag_id, ti.run_id, "extract", None))
+@pytest.mark.parametrize("reader_kind", [BY_GET_ALL, BY_GET_ONE], ids=["get_all", "get_one"])
+def test_a_planted_null_is_refused(reader_kind):
+    reader = reader_kind(before=lambda ti: write_row(ti.dag_id, ti.run_id, "extract", None))
 
     run_with_reader(reader)
 
     reader.refused(EnvelopeError, "plain value")
+
+
+def test_an_output_that_was_never_pushed_is_none_as_ever():
+    reader = Reader(
+        lambda ti: [ti.xcom_pull(task_ids="extract", key="never", map_indexes=index) for index in (None, 3)]
+    )
+
+    run_with_reader(reader)
+
+    assert reader.value == [None, None]
+
+
+@pytest.mark.parametrize("planted", ["text", None, [1]])
+def test_a_plain_value_among_the_items_of_a_lazy_sequence_is_refused(planted):
+    caught = []
+    with a_dag() as dag:
+
+        @exclusive_task
+        def extract(x):
+            return x
+
+        @task
+        def reader(values, ti=None):
+            write_row(ti.dag_id, ti.run_id, "extract", planted, map_index=1)
+            assert values[0] == 1
+            with pytest.raises(EnvelopeError, match="plain value") as refusal:
+                list(values)
+            caught.append(refusal)
+
+        reader(extract.expand(x=[1, 2]))
+
+    assert Run(dag).state == "success"
+    assert len(caught) == 1
 
 
 class TestPayloadsThatWereTamperedWith:
@@ -395,6 +429,26 @@ class TestPayloadsThatWereTamperedWith:
         Run(dag)
 
         reader.refused(EnvelopeError)
+
+
+def test_without_the_backend_nothing_is_written(monkeypatch):
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time import task_runner, xcom
+
+    with a_dag() as dag:
+
+        @exclusive_task(retries=3)
+        def extract():
+            return "a secret"
+
+        extract()
+    for module in (xcom, task_runner):
+        monkeypatch.setattr(module, "XCom", BaseXCom)
+
+    run = Run(dag)
+
+    assert run.states == {"extract": "failed"}
+    assert run.xcom_rows() == {}
 
 
 class TestTheDeployment:

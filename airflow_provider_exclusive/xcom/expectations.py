@@ -1,0 +1,47 @@
+"""Which coordinates hold an exclusive value, as far as the Dag that this process has parsed tells."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from airflow_provider_exclusive import declarations
+from airflow_provider_exclusive.runtime import RunningTask
+from airflow_provider_exclusive.xcom.coordinates import Requested
+
+AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
+"""
+Keys that belong to Airflow itself: its scheduler and UI read them raw, so they are never sealed.
+
+``skipmixin_key`` is ``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of
+``TriggerDagRunOperator``. Operator links go past every backend and need no entry.
+"""
+
+
+def exclusive_producer(requested: Requested | None, running: RunningTask | None) -> str | None:
+    """
+    Return the exclusive task whose output is asked for, or None if that may be a plain one.
+
+    :param requested: the coordinate asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
+    """
+    dag = getattr(running.task, "dag", None) if running is not None else None
+    if running is None or dag is None:
+        return None
+    if requested is None:
+        return _producer_of_lazy_items(dag, running.identity.task_id)
+    if requested.dag_id != dag.dag_id or requested.key in AIRFLOW_KEYS:
+        return None
+    task = dag.task_dict.get(requested.task_id)
+    if task is None or declarations.find_hook(task) is None:
+        return None
+    return None if requested.key in {link.xcom_key for link in task.operator_extra_links} else task.task_id
+
+
+def _producer_of_lazy_items(dag: Any, reader: str) -> str | None:
+    """Return an exclusive producer if every task that can reach ``reader`` as a lazy sequence is exclusive."""
+    arguments = (producer for producer, _ in declarations.inputs_of(dag.task_dict[reader]))
+    # Airflow hands over a lazy sequence for a mapped argument, and for any task in a loop that is pulled from outside.
+    sources = [task for task in arguments if hasattr(task, "partial_kwargs")]
+    sources += [task for task in dag.tasks if declarations.is_in_loop(task)]
+    if not sources or any(declarations.find_hook(task) is None for task in sources):
+        return None
+    return str(sources[0].task_id)
