@@ -36,7 +36,7 @@ demo: $(VENV)/.package ## watch a real Airflow pass exclusive values [STORE=redi
 test: lint unit integration ## everything: lint, unit tests, then the rest of the tests against the built wheel
 
 unit: $(VENV)/.development ## the tests that start no server (seconds)
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n auto tests/unit
 
 lint: ruff types imports budgets ## ruff, types, imports and budgets
 
