@@ -79,7 +79,7 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
 
 
 def expects_reference(requested: Requested) -> bool:
-    """Return whether what is asked for is written by an exclusive task of this Dag, so that only a reference will do."""
+    """Return whether an exclusive task of this Dag writes what is asked for, so that only a reference will do."""
     return expectations.exclusive_producer(requested, runtime.current()) is not None
 
 

@@ -325,7 +325,7 @@ def test_a_numpy_scalar_comes_back_the_same(scalar):
     assert same(CODEC.decode(CODEC.encode(scalar)), scalar)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -337,13 +337,13 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_every_plain_value_comes_back_the_same(value):
     assert same(CODEC.decode(CODEC.encode(value)), value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused_or_decode_to_a_value(payload):
     with contextlib.suppress(CodecError):
