@@ -73,7 +73,7 @@ def _store() -> ExclusiveStore:
     settings = _settings()
     return ExclusiveStore(
         driver=_driver(),
-        keyring=config.read_keyring(settings),
+        keys=config.read_data_keys(settings),
         codecs=create_codecs(allow_cloudpickle=settings.allow_cloudpickle),
         inline_bytes=settings.inline_bytes,
         ttl_seconds=settings.ttl_seconds,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from airflow_provider_exclusive import keyring
+from airflow_provider_exclusive import envelope, keyring
+from airflow_provider_exclusive.data_keys import DataKeys, HandedDataKeys, OwnDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.keyring import Keyring
 
@@ -112,13 +113,25 @@ def read_keyring(settings: Settings) -> Keyring:
     _refuse_empty_source("private_key")
     if settings.public_key:
         raise ConfigurationError(
-            "[exclusive] public_key is set and [exclusive] private_key is not. This release opens and seals in the "
-            "task's own process and needs the private key there; set it, or unset public_key.",
+            "[exclusive] public_key is set and [exclusive] private_key is not. That is right for a worker; the API "
+            "server and whatever else opens values by itself needs the private key.",
             option="[exclusive] private_key",
         )
     return Keyring.from_raw_keys(
         keyring.derive(secret, purpose=b"private-key from fernet-key") for secret in _fernet_secrets()
     )
+
+
+def read_data_keys(settings: Settings) -> DataKeys:
+    """
+    Return how this process comes by data keys: by itself, or, if it holds only ``public_key``, through the API server.
+
+    :raises ConfigurationError: as :func:`read_keyring`.
+    """
+    if settings.public_key and not settings.private_key:
+        _refuse_empty_source("private_key")
+        return HandedDataKeys(keyring.parse_key(settings.public_key, option="[exclusive] public_key"))
+    return OwnDataKeys(read_keyring(settings))
 
 
 def airflow_home() -> Path:
@@ -161,7 +174,7 @@ def _text(option: str) -> str:
     return _read(SECTION, option, fallback=DEFAULTS[option])
 
 
-def _whole_number(option: str, *, most: int = keyring.MAX_PAYLOAD_BYTES) -> int:
+def _whole_number(option: str, *, most: int = envelope.MAX_PAYLOAD_BYTES) -> int:
     text = _text(option)
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
     if not is_number or int(text) > most:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_exclusive import concealment, runtime
-from airflow_provider_exclusive.exceptions import InvalidScopeError
+from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, ScopeDeclaration
 
 
@@ -51,6 +52,10 @@ class ConsumersHook:
         if running is None:
             raise InvalidScopeError("consumers(…) is a pre_execute hook: it runs in a task, and none runs here.")
         _require_backend()
+        # From here on the process must know when another task begins, as in dag.test(), or that one's return value,
+        # pushed without a context, would be taken for a write of this task. Opening a value asks again, and insists.
+        with suppress(ConfigurationError):
+            concealment.prepare()
         running.outputs = self
         concealment.withhold_results(context["task"])
         if self.then is not None:

@@ -1,9 +1,9 @@
 """
-Everything that touches key material: sealing payloads under data keys, and wrapping data keys.
+The deployment's key pair, and what protects data keys with it.
 
-A *data key* seals one payload and is used for nothing else. It travels in the reference, *wrapped* under a wrapping key
-that is derived from the deployment's private key. Only a process with the private key can wrap or unwrap, so a row
-that opens was written by one. Randomness enters in :func:`new_data_key` and :meth:`Keyring.wrap` alone.
+A data key travels in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a process
+with the private key can wrap or unwrap, so a row that opens was written by one. A process that holds only the public
+key seals its data key in a *letter*, which the holder of the private key opens and wraps.
 """
 
 from __future__ import annotations
@@ -18,45 +18,19 @@ from itertools import pairwise
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
-
-KEY_BYTES: Final = 32
-TAG_BYTES: Final = 16
-MAX_PAYLOAD_BYTES: Final = 2**31 - 1 - TAG_BYTES
-"""What the cipher seals in one piece (OpenSSL's limit, see ``cryptography``'s ``AESGCM``), in bytes."""
+from airflow_provider_exclusive.envelope import KEY_BYTES, TAG_BYTES, cannot_be_opened
+from airflow_provider_exclusive.exceptions import ConfigurationError, UnknownKeyError
 
 _NONCE_BYTES: Final = 12
-# A data key seals exactly one payload, so a fixed nonce is never reused under a key (NIST SP 800-38D, section 8).
-_PAYLOAD_NONCE: Final = bytes(_NONCE_BYTES)
 _LABEL: Final = b"airflow-provider-exclusive/v1/"
+_LETTER_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
 _LEAST_DISTINCT_BYTES: Final = 8
-
-
-def new_data_key() -> bytes:
-    """Return a fresh data key of 32 random bytes."""
-    return os.urandom(KEY_BYTES)
-
-
-def seal(payload: bytes, *, data_key: bytes, context: bytes) -> bytes:
-    """Encrypt ``payload`` and bind it to ``context``; :data:`TAG_BYTES` longer than the payload."""
-    return AESGCM(data_key).encrypt(_PAYLOAD_NONCE, payload, context)
-
-
-def open_sealed(sealed: bytes, *, data_key: bytes, context: bytes) -> bytes:
-    """
-    Decrypt what :func:`seal` wrote.
-
-    :raises EnvelopeError: if payload, data key or context are not those of the seal.
-    """
-    try:
-        return AESGCM(data_key).decrypt(_PAYLOAD_NONCE, sealed, context)
-    except (InvalidTag, ValueError) as failure:
-        raise _cannot_be_opened() from failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +44,18 @@ class PrivateKey:
     key_id: str
     public: bytes
     wrapping_key: bytes = field(repr=False)
+    exchange_key: X25519PrivateKey = field(repr=False)
 
     @classmethod
     def from_raw(cls, raw: bytes) -> PrivateKey:
         """Build from the 32 raw bytes of an X25519 private key."""
-        public = X25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw()
+        exchange_key = X25519PrivateKey.from_private_bytes(raw)
+        public = exchange_key.public_key().public_bytes_raw()
         return cls(
-            key_id=hashlib.sha256(_LABEL + b"key-id" + public).hexdigest()[:32],
+            key_id=key_id_of(public),
             public=public,
             wrapping_key=derive(raw, purpose=b"wrapping-key"),
+            exchange_key=exchange_key,
         )
 
 
@@ -129,6 +106,32 @@ class Keyring:
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
         :raises EnvelopeError: if the data key was not wrapped under it for ``context``.
         """
+        key = self._find(key_id)
+        if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
+            raise cannot_be_opened()
+        nonce, sealed = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
+        try:
+            return AESGCM(key.wrapping_key).decrypt(nonce, sealed, _wrap_context(key_id, context))
+        except InvalidTag as failure:
+            raise cannot_be_opened() from failure
+
+    def open_letter(self, letter: bytes, *, key_id: str, context: bytes) -> bytes:
+        """
+        Return the data key that :func:`seal_letter` sealed to a public key of this ring.
+
+        :raises UnknownKeyError: if no key of this ring has ``key_id``.
+        :raises EnvelopeError: if the letter was not sealed to it for ``context``.
+        """
+        key = self._find(key_id)
+        try:
+            data_key = _LETTER_SUITE.decrypt(letter, key.exchange_key, _letter_context(key_id, context))
+        except (InvalidTag, ValueError) as failure:
+            raise cannot_be_opened() from failure
+        if len(data_key) != KEY_BYTES:
+            raise cannot_be_opened()
+        return data_key
+
+    def _find(self, key_id: str) -> PrivateKey:
         key = next((key for key in self.keys if key.key_id == key_id), None)
         if key is None:
             raise UnknownKeyError(
@@ -137,13 +140,22 @@ class Keyring:
                 "[exclusive] private_key (or the old fernet key to [core] fernet_key), or clear the producer task.",
                 key_id=key_id,
             )
-        if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
-            raise _cannot_be_opened()
-        nonce, sealed = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
-        try:
-            return AESGCM(key.wrapping_key).decrypt(nonce, sealed, _wrap_context(key_id, context))
-        except InvalidTag as failure:
-            raise _cannot_be_opened() from failure
+        return key
+
+
+def seal_letter(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
+    """
+    Seal ``data_key`` to the holder of the private key, as a process that holds only the public key must.
+
+    :param public_key: 32 raw bytes of X25519.
+    """
+    recipient = X25519PublicKey.from_public_bytes(public_key)
+    return _LETTER_SUITE.encrypt(data_key, recipient, _letter_context(key_id_of(public_key), context))
+
+
+def key_id_of(public_key: bytes) -> str:
+    """Return the public name of a key pair: 32 hexadecimal digits."""
+    return hashlib.sha256(_LABEL + b"key-id" + public_key).hexdigest()[:32]
 
 
 def derive(secret: bytes, *, purpose: bytes) -> bytes:
@@ -195,12 +207,13 @@ def _is_guessable(raw: bytes) -> bool:
 
 
 def _wrap_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive wrap", key_id, context)
+
+
+def _letter_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive letter", key_id, context)
+
+
+def _named_context(label: bytes, key_id: str, context: bytes) -> bytes:
     name = key_id.encode()
-    return b"airflow-provider-exclusive wrap" + len(name).to_bytes(8, "big") + name + context
-
-
-def _cannot_be_opened() -> EnvelopeError:
-    return EnvelopeError(
-        "This exclusive value cannot be opened: its row or its payload is not what the producer wrote. "
-        "Clear the producer task to write it anew."
-    )
+    return label + len(name).to_bytes(8, "big") + name + context

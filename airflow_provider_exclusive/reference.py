@@ -7,12 +7,22 @@ encoding of every fact that the cipher binds to the payload and to the data key,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from airflow_provider_exclusive.encoding import canonical, from_base64, to_base64
+from airflow_provider_exclusive.encoding import (
+    MAX_INTEGER,
+    canonical,
+    from_base64,
+    integer,
+    optional,
+    require_fields,
+    string,
+    timestamp,
+    to_base64,
+    typed,
+)
 from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
 from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
 
@@ -22,12 +32,23 @@ PLAIN: Final = "plain"
 """Value of the marker in a row that holds a user's own value which merely looks like a reference."""
 
 _FIELDS: Final = frozenset(
-    {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id", "wrapped_key"}
+    {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
 )
+_ANSWER: Final = "data_key"
 _PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
 _CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
 _OPEN_SCOPE: Final = "*"
-_MAX_INTEGER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the API server said of a reference.
+
+    :param data_key: the data key, for a reader that may have it; None if the reference cannot be opened.
+    """
+
+    data_key: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +66,9 @@ class Reference:
     :param expires_at: when the payload ends, likewise, or None for never.
     :param at: where the sealed payload lies, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
     :param key_id: which private key wraps the data key.
+    :param letter: the data key as a process without the private key sends it to the API server, instead of
+        :attr:`wrapped_key`.
+    :param answer: what the API server said of it on this read; never stored.
     """
 
     producer: TaskIdentity
@@ -59,21 +83,24 @@ class Reference:
     key_id: str = ""
     wrapped_key: bytes = field(default=b"", repr=False)
     inline: bytes | None = field(default=None, repr=False)
+    letter: bytes | None = field(default=None, repr=False)
+    answer: Answer | None = field(default=None, repr=False)
 
     def context(self) -> bytes:
         """
-        Return the bytes that authenticate everything but ``inline``, ``key_id`` and ``wrapped_key``.
+        Return the bytes that authenticate everything but ``inline``, ``key_id``, ``wrapped_key`` and ``letter``.
 
         The encoding is canonical and length-prefixed, so two different references never share a context.
         """
         row = self.to_row()
         return b"airflow-provider-exclusive reference" + canonical(
-            {name: row.get(name) for name in sorted((_FIELDS | {"at"}) - {"key_id", "wrapped_key"})}
+            {name: row.get(name) for name in sorted((_FIELDS | {"at"}) - {"key_id"})}
         )
 
     def to_row(self) -> dict[str, Any]:
         """Return the JSON that goes into the XCom row."""
         place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
+        lock = ("wrapped_key", self.wrapped_key) if self.letter is None else ("letter", self.letter)
         return {
             MARKER: VERSION,
             "producer": {
@@ -92,8 +119,31 @@ class Reference:
             "expires_at": self.expires_at,
             **place,
             "key_id": self.key_id,
-            "wrapped_key": to_base64(self.wrapped_key),
+            lock[0]: to_base64(lock[1]),
         }
+
+    def to_answer(self, data_key: bytes | None) -> dict[str, Any]:
+        """
+        Return the row as the API server answers it to a reader that may have it.
+
+        :param data_key: None says that the API server could not open the reference.
+        """
+        return self.to_row() | {_ANSWER: None if data_key is None else to_base64(data_key)}
+
+    @classmethod
+    def from_answer(cls, row: Mapping[str, Any]) -> Reference:
+        """
+        Read a row that came through the API server, with its :attr:`answer` if it gave one.
+
+        :raises EnvelopeError: as :meth:`from_row`.
+        """
+        if _ANSWER not in row:
+            return cls.from_row(row)
+        reference = cls.from_row(without_answer(row))
+        try:
+            return replace(reference, answer=Answer(optional(row[_ANSWER], from_base64)))
+        except (TypeError, ValueError) as malformed:
+            raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Reference:
@@ -120,26 +170,28 @@ class Reference:
     @classmethod
     def _parse(cls, row: Mapping[str, Any]) -> Reference:
         place = "inline" if "inline" in row else "at"
-        _require_fields(row, _FIELDS | {place})
-        producer = _require_fields(row["producer"], _PRODUCER_FIELDS)
+        lock = "letter" if "letter" in row else "wrapped_key"
+        require_fields(row, _FIELDS | {place, lock})
+        producer = require_fields(row["producer"], _PRODUCER_FIELDS)
         return cls(
             producer=TaskIdentity(
-                dag_id=_string(producer["dag_id"]),
-                run_id=_string(producer["run_id"]),
-                task_id=_string(producer["task_id"]),
-                map_index=_integer(producer["map_index"], least=-1),
-                ti_id=_optional(producer["ti_id"], _string),
+                dag_id=string(producer["dag_id"]),
+                run_id=string(producer["run_id"]),
+                task_id=string(producer["task_id"]),
+                map_index=integer(producer["map_index"], least=-1),
+                ti_id=optional(producer["ti_id"], string),
             ),
-            key=_string(producer["key"]),
+            key=string(producer["key"]),
             scope=_scope_from_row(row["consumers"]),
-            codec=_string(row["codec"]),
-            size=_integer(row["size"]),
-            length=_optional(row["length"], _integer),
-            created_at=_timestamp(row["created_at"]),
-            expires_at=_optional(row["expires_at"], _timestamp),
-            at=_string(row["at"]) if place == "at" else None,
-            key_id=_string(row["key_id"]),
-            wrapped_key=from_base64(row["wrapped_key"]),
+            codec=string(row["codec"]),
+            size=integer(row["size"]),
+            length=optional(row["length"], integer),
+            created_at=timestamp(row["created_at"]),
+            expires_at=optional(row["expires_at"], timestamp),
+            at=string(row["at"]) if place == "at" else None,
+            key_id=string(row["key_id"]),
+            wrapped_key=from_base64(row["wrapped_key"]) if lock == "wrapped_key" else b"",
+            letter=from_base64(row["letter"]) if lock == "letter" else None,
             inline=from_base64(row["inline"]) if place == "inline" else None,
         )
 
@@ -147,6 +199,11 @@ class Reference:
 def is_reference_row(row: object) -> bool:
     """Return whether an XCom row carries our marker, whatever else it holds."""
     return isinstance(row, Mapping) and MARKER in row
+
+
+def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``row`` without an answer: only the API server gives one, so none may come out of the database."""
+    return {name: content for name, content in row.items() if name != _ANSWER}
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +218,7 @@ def is_escaped(row: Mapping[str, Any]) -> bool:
 
 def _name_version(version: object) -> str:
     # Whatever else stands there may be somebody's value, or too deep or too long to print.
-    if type(version) is int and 0 <= version <= _MAX_INTEGER:
+    if type(version) is int and 0 <= version <= MAX_INTEGER:
         return f"version {version}"
     return f"no version (a {type(version).__name__})"
 
@@ -175,51 +232,14 @@ def _scope_to_row(scope: ConsumerScope) -> str | list[dict[str, str | None]]:
 def _scope_from_row(row: object) -> ConsumerScope:
     if row == _OPEN_SCOPE:
         return OPEN
-    clauses = [_require_fields(clause, _CLAUSE_FIELDS) for clause in _typed(row, list)]
+    clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in typed(row, list)]
     return ConsumerScope(
         tuple(
             Clause(
-                dag_id=_string(clause["dag_id"]),
-                task_id=_string(clause["task_id"]),
-                run_id=_optional(clause["run_id"], _string),
+                dag_id=string(clause["dag_id"]),
+                task_id=string(clause["task_id"]),
+                run_id=optional(clause["run_id"], string),
             )
             for clause in clauses
         )
     )
-
-
-def _require_fields(row: object, names: frozenset[str]) -> Mapping[str, Any]:
-    if not isinstance(row, Mapping) or row.keys() != names:
-        raise ValueError("fields differ")
-    return row
-
-
-def _typed(value: object, kind: type) -> Any:
-    # bool is an int to isinstance, and True must not pass for 1.
-    if type(value) is not kind:
-        raise TypeError("a field has another type")
-    return value
-
-
-def _optional(value: object, read: Callable[[object], Any]) -> Any:
-    return None if value is None else read(value)
-
-
-def _string(value: object) -> str:
-    text: str = _typed(value, str)
-    return text
-
-
-def _integer(value: object, *, least: int = 0) -> int:
-    number: int = _typed(value, int)
-    # JSON knows no largest integer, but Python refuses to print one of more than 4300 digits.
-    if not least <= number <= _MAX_INTEGER:
-        raise ValueError("an integer out of range")
-    return number
-
-
-def _timestamp(value: object) -> str:
-    text = _string(value)
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time without zone")
-    return text

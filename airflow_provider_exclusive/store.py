@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_exclusive import access, keyring
+from airflow_provider_exclusive import access, envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry
+from airflow_provider_exclusive.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import (
     EnvelopeError,
     PayloadNotFoundError,
     StorageError,
 )
-from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver
@@ -43,7 +43,7 @@ class ExclusiveStore:
     """
 
     driver: StorageDriver
-    keyring: Keyring
+    keys: DataKeys
     codecs: CodecRegistry
     inline_bytes: int = 0
     ttl_seconds: int | None = None
@@ -80,7 +80,7 @@ class ExclusiveStore:
     ) -> Reference:
         """Keep an encoded value; see :meth:`put`."""
         self._check_size(len(payload), key)
-        is_inline = len(payload) + keyring.TAG_BYTES <= self.inline_bytes
+        is_inline = len(payload) + envelope.TAG_BYTES <= self.inline_bytes
         now = self.clock()
         reference = Reference(
             producer=producer,
@@ -113,7 +113,7 @@ class ExclusiveStore:
         """
         for reference in references:
             access.decide(reader, reference)
-        data_keys = [self._unwrap(reference) for reference in references]
+        data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
         sealed = self._fetch(references)
@@ -123,21 +123,13 @@ class ExclusiveStore:
         ]
 
     def _seal(self, payload: bytes, reference: Reference) -> Reference:
-        data_key = keyring.new_data_key()
-        context = reference.context()
-        sealed = keyring.seal(payload, data_key=data_key, context=context)
-        key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
-        if reference.at is not None:
-            self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
-        return replace(
-            reference,
-            key_id=key_id,
-            wrapped_key=wrapped_key,
-            inline=sealed if reference.at is None else None,
-        )
-
-    def _unwrap(self, reference: Reference) -> bytes:
-        return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+        data_key = envelope.new_data_key()
+        sealed = envelope.seal(payload, data_key=data_key, context=reference.context())
+        protected = self.keys.protect(data_key, reference)
+        if reference.at is None:
+            return replace(protected, inline=sealed)
+        self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
+        return protected
 
     def _open(self, reference: Reference, *, data_key: bytes, sealed: bytes | None) -> Any:
         if sealed is None:
@@ -146,7 +138,7 @@ class ExclusiveStore:
                 f"lost, although it should live until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
             )
         try:
-            payload = keyring.open_sealed(sealed, data_key=data_key, context=reference.context())
+            payload = envelope.open_sealed(sealed, data_key=data_key, context=reference.context())
         except EnvelopeError as failure:
             raise EnvelopeError(
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
@@ -185,7 +177,7 @@ class ExclusiveStore:
             )
 
     def _check_size(self, size: int, key: str) -> None:
-        limits = [keyring.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - keyring.TAG_BYTES]
+        limits = [envelope.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - envelope.TAG_BYTES]
         if size > min(limits):
             raise StorageError(
                 f"The value of key {key!r} is {size:,} bytes encoded; the {self.driver.type} store takes at most "

@@ -17,8 +17,10 @@ from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_exclusive import runtime
+from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.xcom import exchange
-from airflow_provider_exclusive.xcom.coordinates import Requested, Target, locate
+from airflow_provider_exclusive.xcom.finality import server_refusals
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
@@ -37,7 +39,8 @@ class _Row:
 def _rows_handed_through() -> Iterator[None]:
     token = _hands_rows_through.set(True)
     try:
-        yield
+        with server_refusals():
+            yield
     finally:
         _hands_rows_through.reset(token)
 
@@ -65,7 +68,7 @@ class ExclusiveXComBackend(BaseXCom):
     @classmethod
     def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
         """Return what the row of a pushed value holds (Airflow 3.4)."""
-        return exchange.push(value, locate(coordinate, key))
+        return exchange.push(value, _locate(coordinate, key))
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
@@ -140,3 +143,11 @@ class ExclusiveXComBackend(BaseXCom):
 
 def _open_all(found: Any, requested: Requested) -> Any:
     return exchange.pull([row.content for row in found], requested) if found else found
+
+
+def _locate(coordinate: Any, key: str) -> Target:
+    """Read the ``XComCoordinate`` of Airflow 3.4; it knows whose write this is, but not the map index."""
+    running = runtime.current()
+    is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
+    map_index = running.identity.map_index if running is not None and is_own else None
+    return Target(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)

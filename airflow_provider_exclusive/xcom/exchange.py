@@ -16,6 +16,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive import concealment, declarations, runtime
 from airflow_provider_exclusive.composition import current_audit, current_driver, current_store, offload_threshold
+from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.declarations import ConsumersHook
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
@@ -27,7 +28,6 @@ from airflow_provider_exclusive.scope_declarations import RETURN_KEY
 from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
 from airflow_provider_exclusive.store import purge as purge_payload
 from airflow_provider_exclusive.xcom import expectations
-from airflow_provider_exclusive.xcom.coordinates import Requested, Target
 from airflow_provider_exclusive.xcom.finality import final_errors
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | N
 
 
 def _checked_reference(row: Mapping[str, Any], requested: Requested | None, running: RunningTask | None) -> Reference:
-    reference = Reference.from_row(row)
+    reference = Reference.from_answer(row)
     here = requested or _lazy_sequence_of(running)
     if here is not None and not here.matches(reference):
         raise EnvelopeError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from airflow_provider_exclusive import declarations
+from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.runtime import RunningTask
-from airflow_provider_exclusive.xcom.coordinates import Requested
 
 AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
-from airflow_provider_exclusive.exceptions import ExclusiveError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError, StorageUnavailableError
+
+_FORBIDDEN: Final = 403
 
 
 @contextmanager
@@ -17,6 +20,30 @@ def final_errors() -> Iterator[None]:
         raise
     except ExclusiveError as error:
         raise _final(error) from error.__cause__
+
+
+@contextmanager
+def server_refusals() -> Iterator[None]:
+    """Turn a 403 of the API server into the denial that it is, with the server's own words."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    try:
+        yield
+    except AirflowRuntimeError as refused:
+        detail = refused.error.detail or {}
+        if detail.get("status_code") != _FORBIDDEN:
+            raise
+        reason, message = _words_of(detail)
+        raise _final(AccessDeniedError(message, reason=reason)) from refused
+
+
+def _words_of(detail: dict[str, Any]) -> tuple[str, str]:
+    answer = detail.get("detail")
+    while isinstance(answer, dict):
+        if "reason" in answer:
+            return str(answer["reason"]), str(answer.get("message", answer["reason"]))
+        answer = answer.get("detail")
+    return "refused-by-server", f"The API server refused this read: {detail.get('message')}"
 
 
 def _final(error: ExclusiveError) -> ExclusiveError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import base64
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+    "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
 }

@@ -115,6 +115,36 @@ def test_a_plain_task_may_write_another_tasks_xcom_as_ever():
     assert seen[0] == [1]
 
 
+def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
+    from airflow.sdk.execution_time import task_runner
+
+    from airflow_provider_exclusive import runtime
+
+    # As in a fresh process: nothing was opened yet, so nothing has been wrapped.
+    for name in ("_serialize_rendered_fields", "_render_map_index"):
+        function = getattr(task_runner, name)
+        while getattr(function, "conceals_exclusive_values", False):
+            function = function.__wrapped__
+        monkeypatch.setattr(task_runner, name, function)
+    monkeypatch.setattr(runtime, "_last_seen", None)
+    with a_dag() as dag:
+
+        @exclusive_task
+        def exclusive():
+            return "a secret"
+
+        @task
+        def plain():
+            return "a plain value"
+
+        exclusive() >> plain()
+
+    run = Run(dag)
+
+    assert run.state == "success"
+    assert run.xcom_rows()["plain", -1, "return_value"] == "a plain value"
+
+
 class TestWithAConfiguredStore:
     @pytest.fixture(autouse=True)
     def store(self, tmp_path, monkeypatch):

@@ -500,7 +500,7 @@ class TestTheDeployment:
         [
             ("AIRFLOW__EXCLUSIVE__PRIVATE_KEY", "correct horse battery staple", "private_key"),
             ("AIRFLOW__EXCLUSIVE__PRIVATE_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "guessed"),
-            ("AIRFLOW__EXCLUSIVE__PUBLIC_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "private_key"),
+            ("AIRFLOW__EXCLUSIVE__PUBLIC_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "public_key"),
             ("AIRFLOW__CORE__FERNET_KEY", "", "fernet_key"),
             ("AIRFLOW__CORE__FERNET_KEY", "{FERNET_KEY}", "fernet_key"),
             ("AIRFLOW__CORE__FERNET_KEY", "dG9vIHNob3J0", "fernet_key"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
+from airflow_provider_exclusive.data_keys import OwnDataKeys
 from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.store import ExclusiveStore
@@ -66,7 +67,8 @@ def json_codec():
 @pytest.fixture
 def make_store(driver, ring, json_codec):
     def make(**settings):
-        defaults = {"driver": driver, "keyring": ring, "codecs": CodecRegistry([json_codec]), "clock": lambda: NOW}
+        keys = OwnDataKeys(settings.pop("keyring", ring))
+        defaults = {"driver": driver, "keys": keys, "codecs": CodecRegistry([json_codec]), "clock": lambda: NOW}
         return ExclusiveStore(**(defaults | settings))
 
     return make

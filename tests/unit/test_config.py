@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_exclusive import config, keyring
+from airflow_provider_exclusive.data_keys import HandedDataKeys, OwnDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 
@@ -189,7 +190,20 @@ class TestBadPublicKeys:
         settings = configure(public_key=public_half(CURRENT), fernet_key=FERNET)
         error = refusal(lambda: config.read_keyring(settings))
         assert error.option == "[exclusive] private_key"
-        assert "set it, or unset public_key" in str(error)
+        assert "right for a worker" in str(error)
+
+    def test_a_worker_with_the_public_key_alone_gets_its_data_keys_handed(self, configure):
+        settings = configure(public_key=public_half(CURRENT), fernet_key=FERNET)
+        assert isinstance(config.read_data_keys(settings), HandedDataKeys)
+
+    def test_whoever_holds_the_private_key_has_its_own(self, configure):
+        settings = configure(public_key=public_half(CURRENT), private_key=CURRENT)
+        assert isinstance(config.read_data_keys(settings), OwnDataKeys)
+
+    @pytest.mark.parametrize("key", [*NOT_KEYS.values(), *GUESSABLE.values()], ids=[*NOT_KEYS, *GUESSABLE])
+    def test_a_worker_refuses_what_is_no_public_key(self, configure, key):
+        settings = configure(public_key=key)
+        assert refusal(lambda: config.read_data_keys(settings)).option == "[exclusive] public_key"
 
 
 class TestBadFernetKeys:

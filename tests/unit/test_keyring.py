@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_exclusive import keyring
+from airflow_provider_exclusive import envelope, keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.keyring import Keyring, PrivateKey, format_key, parse_key
 
@@ -152,7 +152,7 @@ def test_wrapping_twice_never_repeats_a_nonce(ring):
 def test_a_wrapped_key_is_no_payload_and_a_payload_no_wrapped_key(ring):
     # Same cipher, different keys: the one must not open as the other even under the key at hand.
     key = ring.keys[0]
-    sealed = keyring.seal(b"d" * 32, data_key=key.wrapping_key, context=b"c")
+    sealed = envelope.seal(b"d" * 32, data_key=key.wrapping_key, context=b"c")
     with pytest.raises(EnvelopeError):
         ring.unwrap(bytes(12) + sealed, key_id=key.key_id, context=b"c")
 
@@ -160,19 +160,19 @@ def test_a_wrapped_key_is_no_payload_and_a_payload_no_wrapped_key(ring):
 @pytest.mark.parametrize("sealed", [b"", b"x", bytes(15), bytes(16), bytes(17)])
 def test_a_payload_too_short_for_a_seal_does_not_open(sealed):
     with pytest.raises(EnvelopeError, match="cannot be opened"):
-        keyring.open_sealed(sealed, data_key=b"d" * 32, context=b"")
+        envelope.open_sealed(sealed, data_key=b"d" * 32, context=b"")
 
 
 @given(payload=st.binary(max_size=200), context=st.binary(max_size=50))
 def test_a_payload_opens_with_its_key_and_context_and_is_16_bytes_longer(payload, context):
-    data_key = keyring.new_data_key()
-    sealed = keyring.seal(payload, data_key=data_key, context=context)
-    assert len(sealed) == len(payload) + keyring.TAG_BYTES
-    assert keyring.open_sealed(sealed, data_key=data_key, context=context) == payload
+    data_key = envelope.new_data_key()
+    sealed = envelope.seal(payload, data_key=data_key, context=context)
+    assert len(sealed) == len(payload) + envelope.TAG_BYTES
+    assert envelope.open_sealed(sealed, data_key=data_key, context=context) == payload
 
 
 def test_data_keys_are_fresh():
-    assert len({keyring.new_data_key() for _ in range(100)}) == 100
+    assert len({envelope.new_data_key() for _ in range(100)}) == 100
 
 
 def test_purposes_derive_different_keys(raw_key):
@@ -185,7 +185,7 @@ def test_no_repr_shows_key_material(raw_key, store, put):
     reference = put("a value", into=replace(store, inline_bytes=1000))
     key = PrivateKey.from_raw(raw)
     secrets = [raw, key.wrapping_key, reference.wrapped_key, reference.inline]
-    shown = " ".join([repr(key), repr(store.keyring), repr(reference), repr(store), str(reference), repr([store])])
+    shown = " ".join([repr(key), repr(store.keys), repr(reference), repr(store), str(reference), repr([store])])
     for secret in secrets:
         for form in (repr(secret)[2:-1], secret.hex(), text_of(secret)):
             assert form[:16] not in shown

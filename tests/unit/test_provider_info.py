@@ -76,7 +76,7 @@ class TestDistribution:
         name = metadata.distribution("airflow_provider_exclusive").name
         assert INFO["package-name"] == re.sub(r"[-_.]+", "-", name).lower() == DISTRIBUTION
 
-    def test_the_entry_points_are_these_two_and_no_other(self):
+    def test_the_entry_points_are_these_and_no_other(self):
         points = metadata.distribution(DISTRIBUTION).entry_points
         assert {(point.group, point.name, point.value) for point in points} == {
             (
@@ -85,6 +85,7 @@ class TestDistribution:
                 "airflow_provider_exclusive.get_provider_info:get_provider_info",
             ),
             ("airflow.policy", "exclusive", "airflow_provider_exclusive.policies"),
+            ("airflow.plugins", "exclusive", "airflow_provider_exclusive.plugins.exclusive:ExclusivePlugin"),
         }
 
     def test_the_entry_point_of_the_provider_leads_to_this_metadata(self):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
+from airflow_provider_exclusive.envelope import TAG_BYTES
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -19,7 +20,7 @@ from airflow_provider_exclusive.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
-from airflow_provider_exclusive.keyring import TAG_BYTES, Keyring
+from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import MARKER, Reference
 from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix

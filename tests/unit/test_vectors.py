@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_exclusive import exceptions
-from airflow_provider_exclusive.keyring import Keyring, open_sealed
+from airflow_provider_exclusive.envelope import open_sealed
+from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import Reference
 
 FOLDER = Path(__file__).parent.parent / "vectors"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
-from airflow_provider_exclusive import runtime
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import TaskIdentity
 
@@ -73,13 +73,6 @@ class Requested:
             and self.run_id in (None, producer.run_id)
             and self.task_id in (None, producer.task_id)
             and self.map_index in (None, producer.map_index)
-            and self.key in (None, reference.key)
+            # Airflow's client does not quote keys, so one with a percent sign is kept as what it decodes to.
+            and self.key in (None, reference.key, unquote(reference.key))
         )
-
-
-def locate(coordinate: Any, key: str) -> Target:
-    """Read the ``XComCoordinate`` of Airflow 3.4; it knows whose write this is, but not the map index."""
-    running = runtime.current()
-    is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
-    map_index = running.identity.map_index if running is not None and is_own else None
-    return Target(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)

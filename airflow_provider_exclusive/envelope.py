@@ -1,0 +1,54 @@
+"""
+Sealing payloads under data keys.
+
+A *data key* seals one payload and is used for nothing else. How it is kept is the business of
+:mod:`airflow_provider_exclusive.keyring`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from airflow_provider_exclusive.exceptions import EnvelopeError
+
+KEY_BYTES: Final = 32
+TAG_BYTES: Final = 16
+MAX_PAYLOAD_BYTES: Final = 2**31 - 1 - TAG_BYTES
+"""What the cipher seals in one piece (OpenSSL's limit, see ``cryptography``'s ``AESGCM``), in bytes."""
+
+# A data key seals exactly one payload, so a fixed nonce is never reused under a key (NIST SP 800-38D, section 8).
+_PAYLOAD_NONCE: Final = bytes(12)
+
+
+def new_data_key() -> bytes:
+    """Return a fresh data key of 32 random bytes."""
+    return os.urandom(KEY_BYTES)
+
+
+def seal(payload: bytes, *, data_key: bytes, context: bytes) -> bytes:
+    """Encrypt ``payload`` and bind it to ``context``; :data:`TAG_BYTES` longer than the payload."""
+    return AESGCM(data_key).encrypt(_PAYLOAD_NONCE, payload, context)
+
+
+def open_sealed(sealed: bytes, *, data_key: bytes, context: bytes) -> bytes:
+    """
+    Decrypt what :func:`seal` wrote.
+
+    :raises EnvelopeError: if payload, data key or context are not those of the seal.
+    """
+    try:
+        return AESGCM(data_key).decrypt(_PAYLOAD_NONCE, sealed, context)
+    except (InvalidTag, ValueError) as failure:
+        raise cannot_be_opened() from failure
+
+
+def cannot_be_opened() -> EnvelopeError:
+    """Return the one error for every integrity failure."""
+    return EnvelopeError(
+        "This exclusive value cannot be opened: its row or its payload is not what the producer wrote. "
+        "Clear the producer task to write it anew."
+    )

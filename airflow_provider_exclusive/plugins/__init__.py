@@ -1,0 +1,1 @@
+"""Registration with Airflow's plugin manager."""

@@ -1,0 +1,87 @@
+"""Who calls the execution API: from the id in a task's token to the task instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from airflow_provider_exclusive.scopes import TaskIdentity
+
+_REMEMBERED_CALLERS: Final = 10_000
+_DEFAULT_TOKEN_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """
+    The task instance that a token names.
+
+    :param is_live: whether it runs, or ended so recently that its callbacks may still run. Airflow renews a token
+        without looking, also of a task that has ended long ago.
+    """
+
+    identity: TaskIdentity
+    try_number: int
+    is_live: bool
+
+
+def find_caller(ti_id: UUID) -> Caller | None:
+    """Look the task instance up as it is now, in any of its tries; None if there is no such task instance."""
+    row = _find_row(ti_id)
+    if row is None:
+        return None
+    from airflow.utils.state import State
+
+    has_ended = row.state in State.finished
+    return Caller(_identity(row, ti_id), row.try_number, is_live=not has_ended or _ended_recently(row.end_date))
+
+
+@lru_cache(maxsize=_REMEMBERED_CALLERS)
+def identity_of(ti_id: UUID) -> TaskIdentity:
+    """
+    Return the coordinates of a task instance, which never change.
+
+    :raises LookupError: if there is no such task instance.
+    """
+    row = _find_row(ti_id)
+    if row is None:
+        raise LookupError("no such task instance")
+    return _identity(row, ti_id)
+
+
+def _find_row(ti_id: UUID) -> Any:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        for model, key in ((TaskInstance, TaskInstance.id), *_history()):
+            columns = (model.dag_id, model.run_id, model.task_id, model.map_index, model.try_number)
+            found = session.execute(select(*columns, model.state, model.end_date).where(key == ti_id)).first()
+            if found is not None:
+                return found
+    return None
+
+
+def _history() -> list[tuple[Any, Any]]:
+    # Until Airflow 3.3 a retry moves the earlier try to a table of its own while its process still runs.
+    try:
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+    except ImportError:
+        return []
+    return [(TaskInstanceHistory, TaskInstanceHistory.task_instance_id)]
+
+
+def _identity(row: Any, ti_id: UUID) -> TaskIdentity:
+    return TaskIdentity(row.dag_id, row.run_id, row.task_id, row.map_index, str(ti_id))
+
+
+def _ended_recently(end_date: datetime | None) -> bool:
+    from airflow.configuration import conf
+
+    # As long as a token lives that nobody renews: callbacks and listeners run after the end was reported.
+    seconds = conf.getint("execution_api", "jwt_expiration_time", fallback=_DEFAULT_TOKEN_SECONDS)
+    return end_date is not None and datetime.now(UTC) - end_date <= timedelta(seconds=seconds)

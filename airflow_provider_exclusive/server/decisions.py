@@ -1,0 +1,124 @@
+"""
+What the API server answers and takes in: decided on rows and coordinates, knowing nothing of HTTP.
+
+On a read, every row is held against the coordinate that was asked for and against its scope before a data key is
+unwrapped. On a write, a letter is opened for the task that wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import unquote
+
+from airflow_provider_exclusive import access
+from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.keyring import Keyring
+from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row, without_answer
+from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.server.callers import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """
+    The decisions of one API server.
+
+    :param keyring: None where the API server has no private key: then it still denies, but opens nothing.
+    """
+
+    keyring: Keyring | None
+
+    def answer(self, rows: Sequence[Any], requested: Requested, caller: Caller | None) -> list[Any]:
+        """
+        Return ``rows`` as ``caller`` may have them.
+
+        :raises AccessDeniedError: if one of them is out of its reach.
+        """
+        return [
+            self._answer_row(row, requested, caller) if is_reference_row(row) and not is_escaped(row) else row
+            for row in rows
+        ]
+
+    def take_in(self, row: Mapping[str, Any]) -> tuple[Reference, dict[str, Any]]:
+        """
+        Open a letter; return the reference that came with it, and the row to store in its place.
+
+        :raises EnvelopeError: if it cannot be opened.
+        """
+        reference = Reference.from_row(row)
+        if self.keyring is None or reference.letter is None:
+            return reference, dict(row)
+        context = reference.context()
+        data_key = self.keyring.open_letter(reference.letter, key_id=reference.key_id, context=context)
+        key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
+        return reference, replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
+
+    def _answer_row(self, row: Mapping[str, Any], requested: Requested, caller: Caller | None) -> dict[str, Any]:
+        stored = without_answer(row)
+        try:
+            reference = Reference.from_row(stored)
+        except EnvelopeError:
+            # Nothing in it can be opened. It goes back as it is, for its producer must be able to clear it.
+            return stored
+        if not requested.matches(reference):
+            return reference.to_answer(None)
+        access.decide(_live_reader(caller, reference), reference)
+        return reference.to_answer(self._unwrap(reference))
+
+    def _unwrap(self, reference: Reference) -> bytes | None:
+        if self.keyring is None or reference.letter is not None:
+            return None
+        try:
+            return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+        except EnvelopeError:
+            return None
+
+
+def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> None:
+    """
+    Let a task write or delete at its own coordinates, and nowhere else, whatever lies there.
+
+    :raises AccessDeniedError: naming both.
+    """
+    if writer is None:
+        raise AccessDeniedError(
+            "The token names no task instance that Airflow knows, so it may write no XCom.", reason="unknown-task"
+        )
+    if not writer.is_same_task_instance(target):
+        raise AccessDeniedError(
+            f"{writer} may write and delete only its own XComs; it asked for key {key!r} of {target}.",
+            reason="foreign-coordinate",
+        )
+
+
+def check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
+    """
+    Let a task hand in a letter about its own output only.
+
+    :raises AccessDeniedError: if the reference names another producer or key than is being written.
+    """
+    if not reference.producer.is_same_task_instance(writer) or key not in (reference.key, unquote(reference.key)):
+        raise AccessDeniedError(
+            f"{writer} handed in a letter for key {reference.key!r} of {reference.producer}; a letter is taken only "
+            "from the producer that it names.",
+            reason="foreign-letter",
+        )
+
+
+def _live_reader(caller: Caller | None, reference: Reference) -> TaskIdentity | None:
+    if reference.scope.is_open:
+        return None
+    if caller is None:
+        raise AccessDeniedError(
+            "The token names no task instance that Airflow knows, so it may read no exclusive value.",
+            reason="unknown-task",
+        )
+    if not caller.is_live:
+        raise AccessDeniedError(
+            f"{caller.identity} has ended; the token of an ended task instance reads no exclusive value.",
+            reason="task-has-ended",
+        )
+    return caller.identity

@@ -1,0 +1,185 @@
+"""
+The middleware around the API server: what comes in as a letter, and what goes out as a reference.
+
+It looks at XComs of the execution API only, and at a body only if our marker is in it: rows of plain tasks pass
+untouched, byte for byte. Which XCom a response is about is read from the routing that took place, never from the URL.
+Keys, cipher and database work run off the event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
+from airflow_provider_exclusive.reference import MARKER, is_escaped, is_reference_row
+from airflow_provider_exclusive.server.attachment import Attachment, attach
+from airflow_provider_exclusive.server.guard import LETTER
+from airflow_provider_exclusive.server.reads import answer_read
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_XCOMS: Final = "/xcoms/"
+_MARKER: Final = f'"{MARKER}"'.encode()
+_LETTER_MAX_BYTES: Final = 1 << 20
+_JSON: Final = b"application/json"
+PROBE_HEADER: Final = b"x-exclusive-plugin"
+
+
+class ExclusiveMiddleware:
+    """
+    ASGI middleware of Airflow's root application.
+
+    :param app: the application inside.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._app = app
+        self._attachment: Attachment | None = None
+        self._tried_to_attach = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if not self._tried_to_attach and "app" in scope:
+            self._tried_to_attach = True
+            self._attachment = attach(scope["app"])
+        is_xcom = scope["type"] == "http" and _XCOMS in scope["path"] and self._attachment is not None
+        if not is_xcom or self._attachment is None:
+            await self._app(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._take_in(self._attachment, scope, receive, send)
+        else:
+            await self._answer(self._attachment, scope, receive, send)
+
+    async def _answer(self, attachment: Attachment, scope: Scope, receive: Receive, send: Send) -> None:
+        response = _HeldResponse(send)
+        await self._app(scope, receive, response.receive_message)
+        if not response.is_held:
+            return
+        if _MARKER not in response.body:
+            await response.release(response.body)
+            return
+        try:
+            body = await _off_the_loop(answer_read, attachment, scope, bytes(response.body))
+        except AccessDeniedError as denied:
+            await _refuse(send, denied)
+        except Exception:
+            # A row that cannot be decided is not shown; the caller may retry.
+            log.exception("Could not decide about a read of an exclusive value.")
+            await _send_json(send, 503, "undecided", "The API server could not decide about this read; see its log.")
+        else:
+            await response.release(body)
+
+    async def _take_in(self, attachment: Attachment, scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        if not first.get("body", b"").lstrip().startswith(b"{" + _MARKER):
+            await self._app(scope, _replay(first, receive), send)
+            return
+        body, has_more = await _read_up_to(_LETTER_MAX_BYTES, first, receive)
+        if has_more:
+            # No reference is that large: somebody's own value, which Airflow takes in as it is.
+            await self._app(scope, _replay(_request(body, more=True), receive), send)
+            return
+        try:
+            taken = await _off_the_loop(_open_letter, attachment, scope, body)
+        except ExclusiveError as refused:
+            reason = getattr(refused, "reason", "letter-refused")
+            await _send_json(send, 403, reason, f"This letter cannot be taken in: {refused}")
+            return
+        scope["headers"] = [
+            (name, str(len(taken)).encode() if name == b"content-length" else content)
+            for name, content in scope["headers"]
+        ]
+        await self._app(scope, _replay(_request(taken, more=False), receive), send)
+
+
+@dataclass(slots=True)
+class _HeldResponse:
+    """Holds back a successful response until it is complete; passes every other one on as it comes."""
+
+    send: Send
+    is_held: bool = False
+    body: bytearray = field(default_factory=bytearray)
+    start: Message = field(default_factory=dict)
+
+    async def receive_message(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            self.is_held = message["status"] == 200  # noqa: PLR2004  # the one status that carries a value
+            if self.is_held:
+                return
+            message["headers"] = [*message.get("headers", ()), (PROBE_HEADER, b"attached")]
+        elif message["type"] == "http.response.body" and self.is_held:
+            self.body += message.get("body", b"")
+            return
+        await self.send(message)
+
+    async def release(self, body: bytes | bytearray) -> None:
+        length = str(len(body)).encode()
+        self.start["headers"] = [
+            (name, length if name.lower() == b"content-length" else content)
+            for name, content in self.start.get("headers", ())
+        ]
+        await self.send(self.start)
+        await self.send({"type": "http.response.body", "body": bytes(body)})
+
+
+def _open_letter(attachment: Attachment, scope: Scope, body: bytes) -> bytes:
+    try:
+        row = json.loads(body)
+    except (ValueError, RecursionError):
+        return body  # Airflow refuses it with its own words
+    if not is_reference_row(row) or is_escaped(row) or "letter" not in row:
+        return body
+    scope[LETTER], stored = attachment.decisions.take_in(row)
+    return json.dumps(stored).encode()
+
+
+def _request(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def _read_up_to(limit: int, first: Message, receive: Receive) -> tuple[bytes, bool]:
+    """Return the body, and whether there is more of it than ``limit`` bytes."""
+    body: bytes = first.get("body", b"")
+    more: bool = first.get("more_body", False)
+    while more and len(body) <= limit:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body, more
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    pending = [first]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+async def _off_the_loop(function: Callable[..., bytes], *arguments: Any) -> bytes:
+    from anyio.to_thread import run_sync
+
+    result: bytes = await run_sync(function, *arguments)
+    return result
+
+
+async def _refuse(send: Send, denied: AccessDeniedError) -> None:
+    await _send_json(send, 403, denied.reason, str(denied))
+
+
+async def _send_json(send: Send, status: int, reason: str, message: str) -> None:
+    body = json.dumps({"detail": {"reason": reason, "message": message}}).encode()
+    headers = [(b"content-type", _JSON), (b"content-length", str(len(body)).encode()), (PROBE_HEADER, b"attached")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
