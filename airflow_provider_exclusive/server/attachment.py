@@ -7,9 +7,9 @@ nothing is opened for anybody, and letters stay letters.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive import config
@@ -17,11 +17,12 @@ from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.guard import create_guard
+from airflow_provider_exclusive.server.seam import guard_xcom_access
 
 log = logging.getLogger(__name__)
 
 _EXECUTION_API: Final = "/execution"
-_SEAM: Final = ["dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,10 @@ def attach(root: Any) -> Attachment | None:
     :return: None if it could not be attached; the log says why.
     """
     try:
-        execution_api = _find_execution_api(root)
-        original = _find_seam()
+        _require_execution_api(root)
         settings = config.read_settings()
         attachment = Attachment(Decisions(_read_keyring(settings)), AuditTrail(settings.audit))
-        from airflow_provider_exclusive.server.guard import create_guard
-
-        execution_api.dependency_overrides[original] = create_guard(attachment.trail)
+        guard_xcom_access(partial(create_guard, trail=attachment.trail))
     except Exception:
         # Whatever it is, the API server must start: plain tasks do not depend on this plugin.
         log.exception(
@@ -57,20 +55,9 @@ def attach(root: Any) -> Attachment | None:
     return attachment
 
 
-def _find_execution_api(root: Any) -> Any:
-    for route in root.routes:
-        if getattr(route, "path", None) == _EXECUTION_API:
-            return route.app
-    raise LookupError(f"this API server has no {_EXECUTION_API}: it was started without the execution API")
-
-
-def _find_seam() -> Any:
-    from airflow.api_fastapi.execution_api.routes.xcoms import has_xcom_access
-
-    found = list(inspect.signature(has_xcom_access).parameters)
-    if found != _SEAM:
-        raise LookupError(f"Airflow's has_xcom_access takes {found}, expected {_SEAM}")
-    return has_xcom_access
+def _require_execution_api(root: Any) -> None:
+    if not any(getattr(route, "path", None) == _EXECUTION_API for route in root.routes):
+        raise LookupError(f"this API server has no {_EXECUTION_API}: it was started without the execution API")
 
 
 def _read_keyring(settings: config.Settings) -> Keyring | None:
