@@ -74,6 +74,7 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
                 },
             }
         ],
+        "cli": ["airflow_provider_exclusive.cli.definition.get_cli_commands"],
         "config": {
             "exclusive": {
                 "description": "Exclusive XComs: where values lie, under which keys, and how strict the checks are.",

@@ -11,13 +11,14 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 from airflow_provider_exclusive.storage.redis_errors import translated
+from airflow_provider_exclusive.storage.redis_facts import RedisFacts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -184,9 +185,28 @@ class RedisDriver(StorageDriver):
                     if is_object_key(key):
                         yield StoredPayload(key, size)
 
+    def inspect(self) -> RedisFacts:
+        """
+        Ask the server how it is set up.
+
+        :raises StorageError: if it does not answer, or does not let its user ask.
+        """
+        info, settings = self._round_trip(lambda client: client.info()), self._settings
+        return RedisFacts.from_info(info, settings.host, is_tls=settings.ssl, lets_anyone_in=self._lets_anyone_in())
+
     def _name(self, key: str) -> str:
         check_object_key(key)
         return self._settings.key_prefix + key
+
+    def _lets_anyone_in(self) -> bool:
+        stranger = self._connect(replace(self._settings, username=None, password=None))
+        try:
+            with translated(self._settings.server):
+                return bool(stranger.ping())
+        except StorageError:
+            return False
+        finally:
+            stranger.close()
 
     def _client(self) -> Redis:
         # One client per process: a connection shared with a forked child would mix their answers. setdefault is atomic,

@@ -1,0 +1,1 @@
+"""``airflow exclusive doctor``: checks over facts, one module for each area."""

@@ -1,0 +1,117 @@
+"""What the checks look at: this process's configuration, read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_exclusive import composition, concealment, config
+from airflow_provider_exclusive.config import Settings
+from airflow_provider_exclusive.data_keys import DataKeys
+from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.storage.base import StorageDriver
+
+BACKEND: Final = "airflow_provider_exclusive.xcom.backend"
+_DEFAULT_API: Final = "http://localhost:8080"
+
+_Result = TypeVar("_Result")
+
+
+class ProbeResult(Protocol):
+    """The outcome of asking the API server for what nobody may have."""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the plugin itself refused."""
+
+    @property
+    def explanation(self) -> str:
+        """What was seen, in a sentence for people."""
+
+
+Probe = Callable[[str], ProbeResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    The configuration of one process; where something could not be read, the error in its place.
+
+    :param backend_modules: where the configured XCom backend and its base classes are defined.
+    :param executor: ``[core] executor``, as it stands there.
+    :param api_url: where workers reach the execution API.
+    :param seam: why this Airflow cannot be kept from storing opened values, or None if it can.
+    :param probe: asks the API server.
+    """
+
+    settings: Settings | ConfigurationError
+    parse_check: str | ConfigurationError
+    keys: DataKeys | ConfigurationError
+    driver: StorageDriver | ConfigurationError
+    backend_modules: frozenset[str]
+    executor: str
+    api_url: str
+    seam: ConfigurationError | None
+    probe: Probe
+
+
+def gather() -> Facts:
+    """Read the configuration of this process; nothing that cannot be read is an error here."""
+    # Without this Airflow looks up connections as in a worker, where a supervisor would answer.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    settings = _try(config.read_settings)
+    seam = _try(concealment.prepare)
+    return Facts(
+        settings=settings,
+        parse_check=_try(config.read_parse_check),
+        keys=_try(lambda: config.read_data_keys(settings)) if isinstance(settings, Settings) else settings,
+        driver=_try(composition.current_driver) if isinstance(settings, Settings) else settings,
+        backend_modules=_read_backend_modules(),
+        executor=_read("core", "executor"),
+        api_url=_read("core", "execution_api_server_url") or _default_api_url(_read("api", "base_url")),
+        seam=seam if isinstance(seam, ConfigurationError) else None,
+        probe=_probe,
+    )
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether ``host`` is this machine by its very name; nothing is looked up."""
+    return host is not None and (host.lower() == "localhost" or host == "::1" or host.startswith("127."))
+
+
+def _try(read: Callable[[], _Result]) -> _Result | ConfigurationError:
+    try:
+        return read()
+    except ConfigurationError as failure:
+        return failure
+    except Exception as failure:  # noqa: BLE001 - secrets backends, hooks and file systems raise whatever they like
+        # Not its message: it may repeat a connection's password.
+        return ConfigurationError(f"{type(failure).__name__} while reading the configuration.")
+
+
+def _read_backend_modules() -> frozenset[str]:
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return frozenset(kind.__module__ for kind in XCom.__mro__)
+
+
+def _default_api_url(base_url: str) -> str:
+    # As airflow.executors.base_executor has it.
+    base = base_url if urlsplit(base_url).scheme else f"{_DEFAULT_API}/{base_url.lstrip('/')}"
+    return f"{base.rstrip('/')}/execution/"
+
+
+def _read(section: str, option: str) -> str:
+    from airflow.configuration import conf
+
+    return str(conf.get(section, option, fallback="") or "").strip()
+
+
+def _probe(api_url: str) -> ProbeResult:
+    # Here, so that a fault in the server's own modules is a finding like any other.
+    from airflow_provider_exclusive.server.probe import probe
+
+    return probe(api_url)

@@ -1,0 +1,52 @@
+"""The API server: whether the way there is safe, and whether the plugin there refuses what it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from airflow_provider_exclusive.cli.doctor.facts import Facts, is_loopback
+from airflow_provider_exclusive.cli.doctor.report import Area, Finding
+from airflow_provider_exclusive.exceptions import ExclusiveError
+
+_SERVER: Final = Area("server")
+_CURE: Final = (
+    "Install airflow-provider-exclusive where the API server runs, give it [exclusive] private_key, do not start it "
+    "with --apps execution, which loads no plugin, and look for 'exclusive' in its log of the start. Until then a task "
+    "that calls the API by itself reads any XCom's row."
+)
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Check the way to the API server, then ask it."""
+    yield from _check_tls(facts.api_url)
+    yield _check_plugin(facts)
+
+
+def _check_tls(api_url: str) -> Iterator[Finding]:
+    parts = urlsplit(api_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        yield _SERVER.warning(
+            "tls",
+            f"Workers reach the API server at {parts.hostname} without TLS: task tokens, and in a hardened deployment "
+            "the data keys of what tasks read, can be seen on the way.",
+            "Serve it over https ([api] ssl_cert and ssl_key, or a proxy), and say so in [core] "
+            "execution_api_server_url.",
+        )
+
+
+def _check_plugin(facts: Facts) -> Finding:
+    try:
+        result = facts.probe(facts.api_url)
+    except ExclusiveError as failure:
+        return _not_proved(str(failure))
+    except Exception as failure:  # noqa: BLE001 - a probe that fails in whatever way proves nothing
+        return _not_proved(f"{type(failure).__name__} while asking it")
+    if not result.is_proved:
+        return _not_proved(result.explanation)
+    return _SERVER.ok("plugin", f"Asked by a task for what no task may read, {result.explanation}")
+
+
+def _not_proved(why: str) -> Finding:
+    return _SERVER.error("plugin", f"plugin: could not be proved: {why}", _CURE)

@@ -1,0 +1,106 @@
+"""Section ``[exclusive]``, the backend, and whether this Airflow is one that the package knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from airflow_provider_exclusive.cli.doctor.facts import BACKEND, Facts
+from airflow_provider_exclusive.cli.doctor.report import Area, Finding
+from airflow_provider_exclusive.config import Settings
+from airflow_provider_exclusive.exceptions import ConfigurationError
+
+_SETTINGS: Final = Area("settings")
+_MOST_INLINE_BYTES: Final = 16 * 1024
+_LEAST_OFFLOAD_BYTES: Final = 1024
+_LEAST_TTL_SECONDS: Final = 3600
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Check what stands in the configuration, store and keys aside."""
+    yield _check_backend(facts)
+    yield _check_seam(facts)
+    yield from _check_parse_check(facts)
+    if isinstance(facts.settings, ConfigurationError):
+        yield _SETTINGS.error("options", str(facts.settings))
+        return
+    yield _SETTINGS.ok("options", "Every option of section [exclusive] can be read.")
+    yield from _check_sizes(facts.settings)
+    yield from _check_ttl(facts.settings)
+    yield from _check_choices(facts.settings)
+
+
+def _check_backend(facts: Facts) -> Finding:
+    if BACKEND in facts.backend_modules:
+        return _SETTINGS.ok("backend", "[core] xcom_backend is the one of this package.")
+    return _SETTINGS.error(
+        "backend",
+        "[core] xcom_backend is not the one of this package: nothing is sealed, and exclusive tasks fail.",
+        f"Set it to {BACKEND}.ExclusiveXComBackend in every component.",
+    )
+
+
+def _check_seam(facts: Facts) -> Finding:
+    if facts.seam is None:
+        return _SETTINGS.ok("airflow", "Opened values stay out of the rendered fields of this Airflow.")
+    return _SETTINGS.error("airflow", str(facts.seam))
+
+
+def _check_parse_check(facts: Facts) -> Iterator[Finding]:
+    if isinstance(facts.parse_check, ConfigurationError):
+        yield _SETTINGS.error("parse_check", str(facts.parse_check))
+    elif facts.parse_check == "off":
+        yield _SETTINGS.warning(
+            "parse_check",
+            "[exclusive] parse_check = off: a Dag that contradicts its scopes shows only when its tasks fail.",
+            "Set it to error, or to warn while Dags are being mended; airflow exclusive scopes DAG_ID --check tells "
+            "which.",
+        )
+
+
+def _check_sizes(settings: Settings) -> Iterator[Finding]:
+    if settings.inline_bytes > _MOST_INLINE_BYTES:
+        yield _SETTINGS.warning(
+            "inline_bytes",
+            f"[exclusive] inline_bytes = {settings.inline_bytes}: values of this size fill the metadata database and "
+            "slow down every page that lists XComs.",
+            f"Set it to at most {_MOST_INLINE_BYTES}; the default is 512.",
+        )
+    if settings.has_configured_store and 0 < settings.offload_bytes < _LEAST_OFFLOAD_BYTES:
+        yield _SETTINGS.warning(
+            "offload_bytes",
+            f"[exclusive] offload_bytes = {settings.offload_bytes}: nearly every value of plain tasks goes to the "
+            "store, at a round trip each.",
+            f"Set it to at least {_LEAST_OFFLOAD_BYTES}, or to 0 for never; the default is 65536.",
+        )
+
+
+def _check_ttl(settings: Settings) -> Iterator[Finding]:
+    if settings.ttl_seconds is None:
+        yield _SETTINGS.warning(
+            "ttl_seconds",
+            "[exclusive] ttl_seconds = 0: no value ever expires, so those of deleted runs stay in the store for ever.",
+            "Set it to how long after a run its tasks may still be cleared, in seconds; the default is 30 days.",
+        )
+    elif settings.ttl_seconds < _LEAST_TTL_SECONDS:
+        yield _SETTINGS.warning(
+            "ttl_seconds",
+            f"[exclusive] ttl_seconds = {settings.ttl_seconds}: values may expire before the last task of their run "
+            "reads them, and clearing a task later fails.",
+            f"Set it to at least {_LEAST_TTL_SECONDS}, and longer than the longest run.",
+        )
+
+
+def _check_choices(settings: Settings) -> Iterator[Finding]:
+    if settings.audit == "off":
+        yield _SETTINGS.warning(
+            "audit",
+            "[exclusive] audit = off: nobody will see who was refused what.",
+            "Set it to denied, or to all.",
+        )
+    if settings.allow_cloudpickle:
+        yield _SETTINGS.ok(
+            "allow_cloudpickle",
+            "[exclusive] allow_cloudpickle is on.",
+            "Whoever holds a private key of this deployment can run code in tasks that read such values.",
+        )

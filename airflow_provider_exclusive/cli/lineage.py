@@ -1,0 +1,113 @@
+"""``airflow exclusive lineage``: the history of a run's exclusive outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_exclusive.cli.lineage_report import Access, Output, accesses_to, outputs_of, place_of
+from airflow_provider_exclusive.cli.metadata import read_run
+from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, only_the_answer
+from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
+
+
+@failing_clearly
+def lineage(args: Any) -> None:
+    """
+    Print who produced, may read, read and was refused the exclusive outputs of a run.
+
+    :raises SystemExit: if there is no such run.
+    """
+    with only_the_answer():
+        xcoms, audits = read_run(args.dag_id, args.run_id)
+    outputs = outputs_of(args.dag_id, args.run_id, xcoms)
+    accesses = accesses_to(args.dag_id, args.run_id, audits)
+    if args.output == "json":
+        emit_json(
+            {
+                "dag_id": args.dag_id,
+                "run_id": args.run_id,
+                "outputs": [output.to_json() for output in outputs],
+                "accesses": [access.to_json() for access in accesses],
+            }
+        )
+        return
+    emit(f"Exclusive outputs of Dag {args.dag_id}, run {args.run_id}")
+    _print_outputs(outputs)
+    _print_accesses(args.dag_id, args.run_id, accesses)
+
+
+def _print_outputs(outputs: Sequence[Output]) -> None:
+    if not outputs:
+        emit("None.")
+        return
+    columns = ["producer", "key", "state", "codec", "bytes", "written", "expires", "lies", "may read"]
+    emit_table(columns, map(_output_row, outputs))
+
+
+def _output_row(output: Output) -> Sequence[str]:
+    producer, reference = output.producer, output.reference
+    name = _name(producer.task_id, producer.map_index)
+    if reference is None:
+        return (name, output.key, output.state, *["-"] * 6)
+    return (
+        name,
+        output.key,
+        output.state,
+        reference.codec,
+        f"{reference.size:,}",
+        _to_the_second(reference.created_at),
+        _to_the_second(reference.expires_at) if reference.expires_at else "never",
+        place_of(reference),
+        _name_scope(reference.scope, producer),
+    )
+
+
+def _name_scope(scope: ConsumerScope, producer: TaskIdentity) -> str:
+    if scope.is_open or not scope.clauses:
+        return str(scope)
+    return ", ".join(_name_clause(clause, producer) for clause in scope.clauses)
+
+
+def _name_clause(clause: Clause, producer: TaskIdentity) -> str:
+    name = clause.task_id if clause.dag_id == producer.dag_id else f"{clause.dag_id}:{clause.task_id}"
+    if clause.run_id is None:
+        return f"{name} (any run)"
+    return name if clause.run_id == producer.run_id else f"{name} (run {clause.run_id})"
+
+
+def _print_accesses(dag_id: str, run_id: str, accesses: Sequence[Access]) -> None:
+    if not accesses:
+        emit("Airflow's audit log names no reader. It records refusals, and with [exclusive] audit = all reads, too.")
+        return
+    columns = ["outcome", "reader", "output of", "key", "times", "first", "last", "why"]
+    emit_table(columns, (_access_row(dag_id, run_id, access) for access in accesses))
+
+
+def _access_row(dag_id: str, run_id: str, access: Access) -> Sequence[str]:
+    return (
+        f"{access.outcome} ({access.method})" if access.method else access.outcome,
+        _name_reader(dag_id, run_id, access.reader),
+        _name(access.task_id, access.map_index),
+        access.key,
+        str(access.count),
+        access.first,
+        access.last,
+        access.reason or "-",
+    )
+
+
+def _name_reader(dag_id: str, run_id: str, reader: TaskIdentity | None) -> str:
+    if reader is None:
+        return "unknown"
+    is_of_this_run = (reader.dag_id, reader.run_id) == (dag_id, run_id)
+    return _name(reader.task_id, reader.map_index) if is_of_this_run else str(reader)
+
+
+def _name(task_id: str, map_index: int) -> str:
+    return f"{task_id}[{map_index}]" if map_index >= 0 else task_id
+
+
+def _to_the_second(moment: str) -> str:
+    return datetime.fromisoformat(moment).isoformat(timespec="seconds")

@@ -1,0 +1,161 @@
+"""Rows of the metadata database as the history of a run's exclusive outputs. Opens no value and needs no key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
+from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row
+from airflow_provider_exclusive.scopes import TaskIdentity
+
+_OUTCOMES: Final = {
+    "exclusive.read": "read",
+    "exclusive.denied": "denied",
+    "exclusive.write_denied": "write denied",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """
+    One exclusive XCom of the run.
+
+    :param state: ``sealed``; ``letter`` if no API server took it in, so that nobody can open it; ``misplaced`` if its
+        reference was written elsewhere; ``unreadable`` if its row is no reference.
+    :param reference: None if it is unreadable.
+    """
+
+    producer: TaskIdentity
+    key: str
+    state: str
+    reference: Reference | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known about it, without the sealed bytes and the wrapped key."""
+        coordinates = {"task_id": self.producer.task_id, "map_index": self.producer.map_index, "key": self.key}
+        row = self.reference.to_row() if self.reference else {}
+        told = ("consumers", "codec", "size", "length", "created_at", "expires_at", "key_id")
+        place = {"at": place_of(self.reference) if self.reference else None}
+        return {**coordinates, "state": self.state, **{name: row.get(name) for name in told}, **place}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    What one task instance did, or tried, with one output; equal attempts are counted.
+
+    :param outcome: ``read``, ``denied`` or ``write denied``.
+    :param reader: None if the server could not tell who asked.
+    :param reason: the server's word for why, if it was refused.
+    :param first: when it was first seen, ISO 8601; :attr:`last` likewise.
+    """
+
+    task_id: str
+    map_index: int
+    key: str
+    outcome: str
+    reader: TaskIdentity | None
+    method: str
+    reason: str
+    count: int
+    first: str
+    last: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        reader = asdict(self.reader) if self.reader else {}
+        reader.pop("ti_id", None)
+        return asdict(self) | {"reader": reader or None}
+
+
+def place_of(reference: Reference) -> str:
+    """Return where the sealed payload lies, in one word or as ``"<driver type>:<object key>"``."""
+    return reference.at if reference.at is not None else "inline"
+
+
+def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow]) -> list[Output]:
+    """Return the exclusive outputs among the XComs of a run."""
+    return [
+        _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row.key, row.content)
+        for row in rows
+        if is_reference_row(row.content) and not is_escaped(row.content)
+    ]
+
+
+def accesses_to(dag_id: str, run_id: str, rows: Iterable[AuditRow]) -> list[Access]:
+    """
+    Return who read the outputs of a run, and who was refused, each with how often.
+
+    :param rows: oldest first.
+    """
+    found: dict[tuple[Any, ...], Access] = {}
+    for row in rows:
+        extra = _read_extra(row.extra)
+        # Whoever would take a value of any earlier run asked for no run; then it belongs to the reader's own.
+        if (extra.get("dag_id"), extra.get("run_id") or row.run_id) != (dag_id, run_id):
+            continue
+        access = _read_access(row, extra)
+        same = (
+            access.task_id,
+            access.map_index,
+            access.key,
+            access.outcome,
+            access.reader,
+            access.method,
+            access.reason,
+        )
+        found[same] = _joined(found[same], access) if same in found else access
+    return list(found.values())
+
+
+def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any]) -> Output:
+    try:
+        reference = Reference.from_row(content)
+    except EnvelopeError:
+        return Output(producer, key, "unreadable", None)
+    if reference.key != key or not reference.producer.is_same_task_instance(producer):
+        return Output(producer, key, "misplaced", reference)
+    return Output(producer, key, "sealed" if reference.letter is None else "letter", reference)
+
+
+def _read_extra(text: str | None) -> dict[str, Any]:
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
+def _read_access(row: AuditRow, extra: Mapping[str, Any]) -> Access:
+    when = row.when.isoformat(timespec="seconds") if isinstance(row.when, datetime) else ""
+    return Access(
+        task_id=str(extra.get("task_id", "")),
+        map_index=_number(extra.get("map_index"), otherwise=-1),
+        key=str(extra.get("key", "")),
+        outcome=_OUTCOMES.get(row.event, row.event),
+        reader=_read_reader(row),
+        method=str(extra.get("method") or ""),
+        reason=str(extra.get("reason") or ""),
+        count=_number(extra.get("count"), otherwise=1),
+        first=when,
+        last=when,
+    )
+
+
+def _read_reader(row: AuditRow) -> TaskIdentity | None:
+    if row.dag_id is None or row.run_id is None or row.task_id is None:
+        return None
+    return TaskIdentity(row.dag_id, row.run_id, row.task_id, _number(row.map_index, otherwise=-1))
+
+
+def _number(content: Any, *, otherwise: int) -> int:
+    return content if type(content) is int else otherwise
+
+
+def _joined(one: Access, other: Access) -> Access:
+    return replace(one, count=one.count + other.count, last=other.last)

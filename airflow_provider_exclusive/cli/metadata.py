@@ -1,0 +1,122 @@
+"""What the metadata database holds about the exclusive outputs of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_provider_exclusive.cli.output import did_you_mean, fail
+from airflow_provider_exclusive.reference import MARKER
+
+EVENTS: Final = ("exclusive.read", "exclusive.denied", "exclusive.write_denied")
+_KNOWN_RUNS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class XComRow:
+    """
+    One XCom row that carries the marker of a reference.
+
+    :param content: the row's JSON.
+    """
+
+    task_id: str
+    map_index: int
+    key: str
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """
+    One row of Airflow's audit log about exclusive values.
+
+    The first fields are those of the reader, any of which the log may lack.
+
+    :param extra: the row's JSON text.
+    """
+
+    event: str
+    when: datetime | None
+    dag_id: str | None
+    run_id: str | None
+    task_id: str | None
+    map_index: int | None
+    extra: str | None
+
+
+def read_run(dag_id: str, run_id: str) -> tuple[list[XComRow], list[AuditRow]]:
+    """
+    Return the exclusive XComs of a run, and what the audit log says about a run's XComs, oldest first.
+
+    :raises SystemExit: if there is no such run, or no database.
+    """
+    with _session() as session:
+        _require_run(session, dag_id, run_id)
+        return list(_xcom_rows(session, dag_id, run_id)), list(_audit_rows(session, run_id))
+
+
+@contextmanager
+def _session() -> Iterator[Any]:
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        with create_session() as session:
+            yield session
+    except DatabaseError as failure:
+        fail(
+            f"The metadata database cannot be read ({type(failure).__name__}). Check [database] sql_alchemy_conn, and "
+            "that `airflow db check` and `airflow db check-migrations` succeed."
+        )
+
+
+def _require_run(session: Any, dag_id: str, run_id: str) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    latest = select(DagRun.run_id).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc())
+    if session.scalar(latest.where(DagRun.run_id == run_id).limit(1)):
+        return
+    runs = session.scalars(latest.limit(_KNOWN_RUNS)).all()
+    if not runs and session.get(DagModel, dag_id) is None:
+        known = session.scalars(select(DagModel.dag_id)).all()
+        fail(f"There is no Dag {dag_id!r}{did_you_mean(dag_id, known) or '.'}")
+    fail(f"Dag {dag_id!r} has no run {run_id!r}{did_you_mean(run_id, runs) or _latest(runs)}")
+
+
+def _latest(runs: Sequence[str]) -> str:
+    return f"; its latest is {runs[0]!r}." if runs else "; it has none."
+
+
+def _xcom_rows(session: Any, dag_id: str, run_id: str) -> Iterator[XComRow]:
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import String, cast, select
+
+    # The database looks for the marker, so that a large plain value never comes here.
+    statement = (
+        select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+        .where(XComModel.dag_id == dag_id, XComModel.run_id == run_id)
+        .where(cast(XComModel.value, String).contains(f'"{MARKER}"', autoescape=True))
+        .order_by(XComModel.timestamp, XComModel.task_id, XComModel.map_index, XComModel.key)
+    )
+    for task_id, map_index, key, content in session.execute(statement):
+        yield XComRow(task_id, map_index, key, content)
+
+
+def _audit_rows(session: Any, run_id: str) -> Iterator[AuditRow]:
+    from airflow.models.log import Log
+    from sqlalchemy import or_, select
+
+    # Which run an event is about stands in its JSON; here rows are only narrowed down, not yet decided on.
+    is_about_run = Log.extra.contains(json.dumps(run_id), autoescape=True)
+    statement = (
+        select(Log).where(Log.event.in_(EVENTS), or_(is_about_run, Log.run_id == run_id)).order_by(Log.dttm, Log.id)
+    )
+    for log in session.scalars(statement):
+        yield AuditRow(log.event, log.dttm, log.dag_id, log.run_id, log.task_id, log.map_index, log.extra)

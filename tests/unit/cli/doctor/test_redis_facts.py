@@ -1,0 +1,63 @@
+"""What a Redis server says of itself, read and judged; ``integration/test_cli.py`` asks real ones."""
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_exclusive.cli.doctor.redis import examine
+from airflow_provider_exclusive.storage.redis_facts import RedisFacts
+
+INFO = {
+    "redis_version": "7.2.4",
+    "role": "master",
+    "maxmemory_policy": "noeviction",
+    "maxmemory": 1000,
+    "used_memory": 500,
+    "evicted_keys": 0,
+    "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+    "rdb_last_bgsave_status": "ok",
+}
+HEALTHY = RedisFacts.from_info(INFO, "redis.example.com", is_tls=True, lets_anyone_in=False)
+
+
+def faults_of(facts):
+    return {finding.name: finding.severity.value for finding in examine(facts) if finding.severity.value != "ok"}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "faults"),
+    [
+        ({"maxmemory_policy": "allkeys-lru"}, {"eviction": "error"}),
+        ({"maxmemory_policy": "volatile-ttl"}, {"eviction": "error"}),
+        ({"role": "slave"}, {"role": "error"}),
+        ({"aof_last_write_status": "err"}, {"disk": "error"}),
+        ({"rdb_last_bgsave_status": "err"}, {"disk": "error"}),
+        ({"aof_enabled": 0}, {"persistence": "warning"}),
+        ({"evicted_keys": 7}, {"evicted_keys": "warning"}),
+        ({"used_memory": 801}, {"memory": "warning"}),
+        ({"redis_version": "5.0.14"}, {"version": "warning"}),
+    ],
+)
+def test_a_fault_in_what_it_says_is_found(spoiled, faults):
+    facts = RedisFacts.from_info({**INFO, **spoiled}, "redis.example.com", is_tls=True, lets_anyone_in=False)
+    assert faults_of(facts) == faults
+
+
+def test_a_server_on_another_machine_without_tls_or_password_is_found():
+    assert faults_of(replace(HEALTHY, is_tls=False, lets_anyone_in=True)) == {"tls": "warning", "password": "warning"}
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_on_this_machine_neither_is_needed(host):
+    assert faults_of(replace(HEALTHY, host=host, is_tls=False, lets_anyone_in=True)) == {}
+
+
+def test_a_server_that_leaves_things_out_is_asked_to_be_looked_after():
+    facts = RedisFacts.from_info({"role": "master", "aof_enabled": 1}, "localhost", is_tls=False, lets_anyone_in=True)
+    assert faults_of(facts) == {"eviction": "warning"}
+
+
+@pytest.mark.parametrize("healthy", [HEALTHY, replace(HEALTHY, maxmemory=0), replace(HEALTHY, used_memory=800)])
+def test_a_healthy_server_raises_no_alarm(healthy):
+    assert faults_of(healthy) == {}
