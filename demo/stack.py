@@ -40,6 +40,7 @@ class AirflowStack:
 
     :param dags: the folder of Dag files. Files added or changed later are read within a few seconds.
     :param environment: variables for every component, over a clean environment.
+    :param components: variables for one component alone, by its name, such as ``"api-server"``.
     :param database: SQLAlchemy URL of an empty database; None is SQLite.
     :param triggerer: whether to run a triggerer, which deferred tasks need.
     :param progress: called with one line for each step of the start.
@@ -47,6 +48,7 @@ class AirflowStack:
 
     dags: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    components: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     database: str | None = None
     triggerer: bool = False
     progress: Callable[[str], None] = _silent
@@ -138,6 +140,21 @@ class AirflowStack:
             lambda: wanted <= {dag["dag_id"] for dag in self.api.dags()}, timeout, f"Dags {sorted(wanted)}"
         )
 
+    def restart(self, component: str, environment: Mapping[str, str] | None = None) -> None:
+        """
+        Stop a component, start it anew and wait until it is healthy.
+
+        :param environment: variables for it alone, in place of those in :attr:`components`; None leaves it those.
+        :raises ServerFailedError: if it does not get healthy.
+        """
+        (server,) = [server for server in self._servers if server.name == component]
+        server.stop()
+        self._servers.remove(server)
+        self._launch(
+            component, _COMMANDS[component], self.components.get(component) if environment is None else environment
+        )
+        self._await_health()
+
     def stop(self) -> None:
         """Stop every process and remove the temporary folder; safe to call twice."""
         self._cleanup.close()
@@ -167,12 +184,15 @@ class AirflowStack:
         started = time.monotonic()
         for name, command in _COMMANDS.items():
             if name != "triggerer" or self.triggerer:
-                self._launch(name, command)
-        expected = [_HEALTH_NAMES[server.name] for server in self._servers if server.name in _HEALTH_NAMES]
-        self._wait_until(lambda: self.api.is_healthy(expected), 120, "all components to be healthy")
+                self._launch(name, command, self.components.get(name))
+        self._await_health()
         self.api.log_in()
         names = ", ".join(server.name for server in self._servers)
         self.progress(f"{names} healthy ({time.monotonic() - started:.0f} s)")
+
+    def _await_health(self) -> None:
+        expected = [_HEALTH_NAMES[server.name] for server in self._servers if server.name in _HEALTH_NAMES]
+        self._wait_until(lambda: self.api.is_healthy(expected), 120, "all components to be healthy")
 
     def _await_dags(self) -> None:
         self._wait_until(lambda: not self._unread_files(), 60, "the Dag files to be parsed")
@@ -186,11 +206,11 @@ class AirflowStack:
         read = {Path(dag["fileloc"]) for dag in self.api.dags()}
         return files - read - {self.dags / error["filename"] for error in self.api.import_errors()}
 
-    def _launch(self, name: str, arguments: Sequence[str]) -> LeashedProcess:
+    def _launch(self, name: str, arguments: Sequence[str], own: Mapping[str, str] | None = None) -> LeashedProcess:
         server = LeashedProcess(
             name,
             [sys.executable, "-m", "airflow", *arguments],
-            environment=self.variables,
+            environment={**self.variables, **(own or {})},
             folder=self.home,
             log=self.home / f"{name.replace(' ', '-')}.log",
         )

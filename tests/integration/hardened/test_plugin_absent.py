@@ -1,0 +1,78 @@
+"""An API server without the plugin opens nothing for anybody, and the error names the cure."""
+
+from __future__ import annotations
+
+import sys
+
+import httpx
+import pytest
+
+from demo.processes import HOST, LeashedProcess, free_port, wait_until
+
+
+@pytest.fixture(scope="module")
+def served_without_plugin(hardened, intrusion):
+    """
+    The workers talk to an API server on which Airflow loads no middleware; everything else is as before.
+
+    It holds the private key, so nothing but the plugin is missing. Yields a run made before, with the plugin; so was
+    the one that is attacked.
+    """
+    run_id = hardened.run("mending")
+    assert set(hardened.task_states("mending", run_id).values()) == {"success"}
+    port = free_port()
+    server = LeashedProcess(
+        "execution API",
+        [sys.executable, "-m", "airflow", "api-server", "--apps", "execution", "--port", str(port)],
+        environment={**hardened.variables, **hardened.components["api-server"]},
+        folder=hardened.home,
+        log=hardened.home / "execution-api.log",
+    )
+    try:
+        wait_until(lambda: answers(port), servers=[server], timeout=60, what="the execution API to answer")
+        hardened.restart("scheduler", {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/"})
+        yield run_id
+    finally:
+        hardened.restart("scheduler")
+        server.stop()
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://{HOST}:{port}/execution/health", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_an_intruder_reads_no_value(hardened, served_without_plugin, intrusion, printed):
+    run_id = hardened.run("strangers", conf={"victim_run": intrusion.run_id})
+
+    attempts = printed("strangers", run_id, "intruder")
+    answered = [attempt for attempt in attempts if attempt["outcome"] == "answered"]
+    # Without the plugin Airflow refuses nothing: the references come out, and remain closed.
+    assert {"read", "item", "slice"} <= {attempt["name"] for attempt in answered}
+    assert [attempt["name"] for attempt in answered if attempt["detail"]["legible"]] == []
+
+
+def test_the_consumer_of_a_value_pushed_with_the_plugin_is_told_that_it_is_missing(
+    hardened, served_without_plugin, errors_of
+):
+    run_id = served_without_plugin
+    hardened.clear("mending", run_id, ["load"])
+    hardened.wait("mending", run_id)
+
+    assert_plugin_is_missed(hardened, run_id, errors_of)
+
+
+def test_the_consumer_of_a_value_pushed_without_the_plugin_is_told_that_it_is_missing(
+    hardened, served_without_plugin, errors_of
+):
+    assert_plugin_is_missed(hardened, hardened.run("mending"), errors_of)
+
+
+def assert_plugin_is_missed(hardened, run_id, errors_of):
+    assert hardened.task_states("mending", run_id) == {"extract": "success", "load": "failed"}
+    errors = errors_of("mending", run_id, "load")
+    assert "the plugin 'exclusive' is not loaded there" in errors
+    assert "private_key" in errors
+    assert "--apps execution" in errors
