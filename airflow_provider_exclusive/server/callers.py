@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,17 +53,29 @@ def identity_of(ti_id: UUID) -> TaskIdentity:
 
 
 def _find_row(ti_id: UUID) -> Any:
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from airflow import settings
 
-    with create_session() as session:
-        for model, key in ((TaskInstance, TaskInstance.id), *_history()):
-            columns = (model.dag_id, model.run_id, model.task_id, model.map_index, model.try_number)
-            found = session.execute(select(*columns, model.state, model.end_date).where(key == ti_id)).first()
-            if found is not None:
+    # A look-up for every decision: a connection is enough, and half the price of an ORM session.
+    if settings.engine is None:
+        raise RuntimeError("this process has no connection to the metadata database")
+    with settings.engine.connect() as connection:
+        for statement in _statements():
+            if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
                 return found
     return None
+
+
+@cache
+def _statements() -> list[Any]:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import bindparam, select
+
+    return [
+        select(
+            model.dag_id, model.run_id, model.task_id, model.map_index, model.try_number, model.state, model.end_date
+        ).where(key == bindparam("ti_id"))
+        for model, key in ((TaskInstance, TaskInstance.id), *_history())
+    ]
 
 
 def _history() -> list[tuple[Any, Any]]:
