@@ -72,7 +72,14 @@ def _statements() -> list[Any]:
 
     return [
         select(
-            model.dag_id, model.run_id, model.task_id, model.map_index, model.try_number, model.state, model.end_date
+            model.dag_id,
+            model.run_id,
+            model.task_id,
+            # Airflow 3.4 calls the column otherwise.
+            model.map_index.label("map_index"),
+            model.try_number,
+            model.state,
+            model.end_date,
         ).where(key == bindparam("ti_id"))
         for model, key in ((TaskInstance, TaskInstance.id), *_history())
     ]
