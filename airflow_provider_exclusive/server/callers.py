@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any, Final
 from uuid import UUID
 
@@ -75,14 +76,22 @@ def _statements() -> list[Any]:
             model.dag_id,
             model.run_id,
             model.task_id,
-            # Airflow 3.4 calls the column otherwise.
-            model.map_index.label("map_index"),
+            _public_map_index(model).label("map_index"),
             model.try_number,
             model.state,
             model.end_date,
         ).where(key == bindparam("ti_id"))
         for model, key in ((TaskInstance, TaskInstance.id), *_history())
     ]
+
+
+def _public_map_index(model: Any) -> Any:
+    # In Airflow 3.4 the stored index of a task in a loop is its iteration; clients see -1 there, and so must we.
+    try:
+        coordinates = import_module("airflow.models.task_coordinates")
+    except ModuleNotFoundError:
+        return model.map_index
+    return coordinates.public_map_index_expression(model)
 
 
 def _history() -> list[tuple[Any, Any]]:
