@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from airflow.sdk.bases.hook import BaseHook
 
-from airflow_provider_exclusive.exceptions import ExclusiveError, StorageError
+from airflow_provider_exclusive.exceptions import ExclusiveError
 from airflow_provider_exclusive.hooks import connections
-from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver
-from airflow_provider_exclusive.storage.object_keys import object_key
-
-_PROBE: Final = TaskIdentity("airflow_provider_exclusive", "test_connection", "probe")
-_PROBE_TTL_SECONDS: Final = 60
+from airflow_provider_exclusive.storage.round_trip import make_round_trip
 
 
 class ExclusiveHook(BaseHook):
@@ -44,17 +40,7 @@ class ExclusiveHook(BaseHook):
         """Write, read back and delete a small object in the store; for Airflow's *Test* button."""
         try:
             driver = self.get_conn()
-            _check_round_trip(driver)
+            make_round_trip(driver)
         except ExclusiveError as failure:
             return False, str(failure)
         return True, f"Wrote, read back and deleted an object: {driver!r}."
-
-
-def _check_round_trip(driver: StorageDriver) -> None:
-    key, payload = object_key(_PROBE, "test"), b"airflow-provider-exclusive"
-    driver.store(key, payload, ttl_seconds=_PROBE_TTL_SECONDS)
-    try:
-        if driver.retrieve(key) != payload:
-            raise StorageError(f"{driver!r} gave back other bytes than were written.")
-    finally:
-        driver.delete(key)

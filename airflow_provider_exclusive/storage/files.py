@@ -84,6 +84,11 @@ class FilesDriver(StorageDriver):
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def root(self) -> Path:
+        """The directory that holds the payloads."""
+        return self._root
+
     def __repr__(self) -> str:
         return f"FilesDriver({str(self._root)!r})"
 

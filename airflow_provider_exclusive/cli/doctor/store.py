@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,15 +12,11 @@ from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
 from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
-from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.object_keys import object_key
+from airflow_provider_exclusive.storage.round_trip import make_round_trip
 
 _STORE: Final = Area("store")
-_PROBE: Final = TaskIdentity("airflow_provider_exclusive", "doctor", "probe")
-_PROBE_PAYLOAD: Final = os.urandom(1024)
-_PROBE_TTL_SECONDS: Final = 60
 _SLOW_MILLISECONDS: Final = 500
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
@@ -40,7 +35,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     yield _check_round_trip(facts.driver)
     if isinstance(facts.driver, FilesDriver):
         yield from _check_sharing(facts, facts.settings)
-        yield from _check_directory(_directory_of(facts.driver))
+        yield from _check_directory(facts.driver.root)
     if facts.driver.type == "object" and facts.settings.ttl_seconds is not None:
         yield _STORE.ok(
             "lifecycle",
@@ -51,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 def _check_round_trip(driver: StorageDriver) -> Finding:
     try:
-        milliseconds = _round_trip(driver)
+        milliseconds = make_round_trip(driver)
     except StorageError as failure:
         return _STORE.error("round_trip", str(failure))
     what = f"Wrote, read back and deleted 1 KiB in {milliseconds:.1f} ms: {driver!r}."
@@ -60,17 +55,6 @@ def _check_round_trip(driver: StorageDriver) -> Finding:
             "round_trip", what, "Every push and pull waits for it: use a store nearer to the workers."
         )
     return _STORE.ok("round_trip", what)
-
-
-def _round_trip(driver: StorageDriver) -> float:
-    key, start = object_key(_PROBE, "probe"), time.perf_counter()
-    driver.store(key, _PROBE_PAYLOAD, ttl_seconds=_PROBE_TTL_SECONDS)
-    try:
-        if driver.retrieve(key) != _PROBE_PAYLOAD:
-            raise StorageError(f"{driver!r} gave back other bytes than were written: do not use it.")
-    finally:
-        driver.delete(key)
-    return (time.perf_counter() - start) * 1000
 
 
 def _check_sharing(facts: Facts, settings: Settings) -> Iterator[Finding]:
@@ -96,10 +80,6 @@ def _is_local(executors: str) -> bool:
     names = executors.replace(";", ",").split(",")
     classes = {name.rpartition("=")[2].rpartition(":")[2].rpartition(".")[2].strip() for name in names}
     return classes - {""} <= _LOCAL_EXECUTORS
-
-
-def _directory_of(driver: FilesDriver) -> Path:
-    return driver._root  # noqa: SLF001  # nobody else needs to know where the files lie
 
 
 def _check_directory(directory: Path) -> Iterator[Finding]:

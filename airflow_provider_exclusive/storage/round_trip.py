@@ -1,0 +1,32 @@
+"""Trying a store out: what Airflow's *Test* button and ``airflow exclusive doctor`` both do."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+
+from airflow_provider_exclusive.exceptions import StorageError
+from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.object_keys import object_key
+
+_NOBODY: Final = TaskIdentity("airflow_provider_exclusive", "round_trip", "probe")
+_PAYLOAD_BYTES: Final = 1024
+_TTL_SECONDS: Final = 60
+
+
+def make_round_trip(driver: StorageDriver) -> float:
+    """
+    Write, read back and delete 1 KiB; return how long it took, in milliseconds.
+
+    :raises StorageError: if the store does not do it, or gives back other bytes.
+    """
+    key, payload, start = object_key(_NOBODY, "probe"), os.urandom(_PAYLOAD_BYTES), time.perf_counter()
+    driver.store(key, payload, ttl_seconds=_TTL_SECONDS)
+    try:
+        if driver.retrieve(key) != payload:
+            raise StorageError(f"{driver!r} gave back other bytes than were written: do not use it.")
+    finally:
+        driver.delete(key)
+    return (time.perf_counter() - start) * 1000
