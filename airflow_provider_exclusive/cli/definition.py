@@ -57,7 +57,7 @@ _COMMANDS = (
     ActionCommand(
         name="doctor",
         help="Check settings, keys, store and API server; exit with 1 on any error",
-        description="Run it on each kind of machine, with the configuration that the component there has.",
+        description="Run it with the configuration of a component; only that of the API server can prove the plugin.",
         func=lazy_load_command("airflow_provider_exclusive.cli.doctor.command.doctor"),
         args=(_ARG_OUTPUT,),
     ),
