@@ -190,7 +190,8 @@ def parse_key(text: str, *, option: str) -> bytes:
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 HOW_TO_MAKE_A_KEY: Final = (
-    'Make one with: python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
+    "Make a pair of keys with: airflow exclusive keygen; or one key with: "
+    'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import Any, Final
 
 from airflow_provider_exclusive.cli.output import did_you_mean, fail
@@ -86,8 +87,9 @@ def _require_run(session: Any, dag_id: str, run_id: str) -> None:
     runs = session.scalars(latest.limit(_KNOWN_RUNS)).all()
     if not runs and session.get(DagModel, dag_id) is None:
         known = session.scalars(select(DagModel.dag_id)).all()
-        fail(f"There is no Dag {dag_id!r}{did_you_mean(dag_id, known) or '.'}")
-    fail(f"Dag {dag_id!r} has no run {run_id!r}{did_you_mean(run_id, runs) or _latest(runs)}")
+        fail(f"There is no Dag {dag_id!r}{did_you_mean(dag_id, known) or '.'} List all with: airflow dags list")
+    hint = did_you_mean(run_id, runs) or _latest(runs)
+    fail(f"Dag {dag_id!r} has no run {run_id!r}{hint} List all with: airflow dags list-runs {quote(dag_id)}")
 
 
 def _latest(runs: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, Final
 
 from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.server import metrics
 from airflow_provider_exclusive.server.callers import Caller
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class AuditTrail:
         :param event: :data:`READ`, :data:`DENIED` or :data:`WRITE_DENIED`.
         :param reason: a stable word, such as ``not-in-scope``.
         """
-        _count(event, reason)
+        metrics.count(event, reason)
         if self.mode == "off" or (event == READ and self.mode != "all"):
             return
         try:
@@ -63,13 +64,15 @@ class AuditTrail:
     def _write(self, event: str, caller: Caller | None, requested: Requested, details: dict[str, Any]) -> None:
         about = (event, caller.identity if caller else None, requested, details["reason"], details["method"])
         with self._lock:
-            line = self._lines.get(about) if event != READ else None
-            if line is not None:
+            if line := self._lines.get(about):
+                self._lines.move_to_end(about)
                 line.count += 1
                 if line.count & (line.count - 1) == 0:
                     _update(line.log_id, _extra(requested, details, line.count))
                 return
             log_id = _insert(event, caller, _extra(requested, details, 1))
+            if event == READ:
+                return  # each has a line of its own
             self._lines[about] = _Line(log_id)
             if len(self._lines) > _REMEMBERED_LINES:
                 self._lines.popitem(last=False)
@@ -107,11 +110,3 @@ def _update(log_id: int, extra: str) -> None:
 
     with create_session() as session:
         session.execute(update(Log).where(Log.id == log_id).values(extra=extra))
-
-
-def _count(event: str, reason: str) -> None:
-    try:
-        from airflow._shared.observability.metrics import stats
-    except ImportError:
-        return
-    stats.incr(event, tags={"reason": reason})

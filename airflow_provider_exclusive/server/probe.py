@@ -17,10 +17,13 @@ class ProbeResult:
 
     :param is_proved: whether guard and middleware both refused it.
     :param explanation: what was seen, and if it is not proved, what to do.
+    :param was_asked: False if this process can sign no token that the API server takes, as on a hardened worker. Then
+        nothing is known about the plugin, good or bad.
     """
 
     is_proved: bool
     explanation: str
+    was_asked: bool = True
 
 
 def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult:
@@ -35,13 +38,23 @@ def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult
 
     url = f"{execution_api_url.rstrip('/')}/xcoms/{PROBE_DAG}/probe/probe/probe"
     try:
-        headers = {"Authorization": f"Bearer {_mint_token()}"}
-        response = httpx.get(url, headers=headers, timeout=timeout_seconds)
+        token = _mint_token()
+    except (ValueError, OSError) as missing:
+        # Not its message: it may repeat what lies in the key file.
+        return _not_asked(f"this process has nothing to sign a task's token with ({type(missing).__name__})")
+    except Exception as failure:  # noqa: BLE001  # whatever else it is, nothing is proved, and doctor says why
+        return ProbeResult(
+            is_proved=False,
+            explanation=f"no token of a task could be signed: {type(failure).__name__}: {failure}. Use a release of "
+            "airflow-provider-exclusive that supports this version of Airflow.",
+        )
+    try:
+        response = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=timeout_seconds)
     except Exception as failure:  # noqa: BLE001  # whatever it is, nothing is proved, and doctor says why
         return ProbeResult(
             is_proved=False,
-            explanation=f"the API server at {execution_api_url} could not be asked: {type(failure).__name__}: "
-            f"{failure}. Run this where the API server runs, with its configuration.",
+            explanation=f"the API server at {execution_api_url} could not be reached: {type(failure).__name__}: "
+            f"{failure}. Check that it runs, and [core] execution_api_server_url.",
         )
     return _judge(response.status_code, response.headers.get(PROBE_HEADER.decode()), response.text)
 
@@ -51,16 +64,21 @@ def _judge(status: int, header: str | None, body: str) -> ProbeResult:
     if guarded and watched:
         return ProbeResult(is_proved=True, explanation="the API server refused the probe.")
     if status in (401, 403) and not guarded:
-        return ProbeResult(
-            is_proved=False,
-            explanation=f"the API server did not take the token of the probe (HTTP {status}): [api_auth] jwt_secret "
-            "differs here. Run this with the API server's configuration.",
-        )
+        return _not_asked(f"the API server did not take a task's token signed here (HTTP {status})")
     return ProbeResult(
         is_proved=False,
         explanation=f"the API server answered the probe with HTTP {status} instead of refusing it: the plugin "
         "'exclusive' is not attached there. Install airflow-provider-exclusive where it runs, restart it, and do not "
         "start it with --apps execution.",
+    )
+
+
+def _not_asked(why: str) -> ProbeResult:
+    return ProbeResult(
+        is_proved=False,
+        explanation=f"{why}: [api_auth] jwt_secret is missing here or is another than the API server's, which is right "
+        "for a worker.",
+        was_asked=False,
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import MutableMapping
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.attachment import Attachment
+from airflow_provider_exclusive.server.guard import map_index_of
 
 _COORDINATES: Final = ("dag_id", "run_id", "task_id", "key")
 # How pydantic reads a bool out of a query string.
@@ -58,18 +58,20 @@ def _answer_document(
 
 
 def _requested(scope: MutableMapping[str, Any], route: str) -> Requested:
+    from starlette.datastructures import QueryParams
+
     path = scope.get("path_params", {})
     if not all(name in path for name in _COORDINATES):
         raise AccessDeniedError(
             "An exclusive value would have been answered outside of the known routes.", reason="unknown-route"
         )
-    query = {name: values[-1] for name, values in parse_qs(scope.get("query_string", b"").decode()).items()}
+    query = QueryParams(scope.get("query_string", b""))
     is_single = not route.endswith((_SLICE, _ITEM)) and "offset" not in query
     takes_earlier_runs = query.get("include_prior_dates", "").lower() in _TRUE
     return Requested(
         dag_id=path["dag_id"],
         run_id=None if takes_earlier_runs else path["run_id"],
         task_id=path["task_id"],
-        map_index=int(query.get("map_index", -1)) if is_single else None,
+        map_index=map_index_of(query) if is_single else None,
         key=path["key"],
     )

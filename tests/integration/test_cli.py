@@ -145,6 +145,15 @@ class TestLineage:
         assert "did you mean 'exclusive_intruder'?" in refusal(known, "lineage", "exclusive_intruders", run_id)[-1]
         assert f"did you mean {run_id!r}?" in refusal(known, "lineage", "exclusive_intruder", run_id + "x")[-1]
 
+    def test_an_id_that_resembles_none_comes_with_the_way_to_list_them(self, airflow):
+        run_id = airflow.run("exclusive_intruder")
+        assert refusal(airflow.variables, "lineage", "nope", run_id)[-1] == (
+            "There is no Dag 'nope'. List all with: airflow dags list"
+        )
+        said = refusal(airflow.variables, "lineage", "exclusive_intruder", "~")[-1]
+        assert "; its latest is '" in said
+        assert said.endswith("List all with: airflow dags list-runs exclusive_intruder")
+
     def test_a_database_that_is_not_there_is_said_to_be(self, without_database):
         assert "metadata database cannot be read" in refusal(without_database, "lineage", "etl", "run-1")[-1]
 
@@ -180,6 +189,18 @@ class TestDoctorOfAWholeAirflow:
         report = answer(airflow.variables, "doctor")
         assert [finding for finding in report["findings"] if finding["severity"] != "ok"] == []
         assert "plugin" in [finding["name"] for finding in report["findings"]]
+
+    @pytest.mark.parametrize("secret", ["", "another secret than that of the API server, and long enough to sign"])
+    def test_a_worker_that_cannot_ask_fails_nothing_and_says_where_to_ask(self, airflow, secret):
+        pair = answer(airflow.variables, "keygen")
+        worker = airflow.variables | {
+            "AIRFLOW__API_AUTH__JWT_SECRET": secret,
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__EXCLUSIVE__PUBLIC_KEY": pair["public_key"],
+        }
+        (warned,) = [found for found in answer(worker, "doctor")["findings"] if found["severity"] != "ok"]
+        assert (warned["severity"], warned["area"], warned["name"]) == ("warning", "server", "plugin")
+        assert "where the API server or a scheduler runs" in warned["cure"]
 
     def test_faults_are_found_together_and_fail_the_command(self, airflow):
         faulty = airflow.variables | {

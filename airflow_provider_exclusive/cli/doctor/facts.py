@@ -28,6 +28,10 @@ class ProbeResult(Protocol):
         """Whether the plugin itself refused."""
 
     @property
+    def was_asked(self) -> bool:
+        """Whether this process could ask at all; if not, nothing is known."""
+
+    @property
     def explanation(self) -> str:
         """What was seen, in a sentence for people."""
 

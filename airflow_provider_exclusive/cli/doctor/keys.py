@@ -40,7 +40,11 @@ def _check_private_keys(settings: Settings, keys: OwnDataKeys) -> Iterator[Findi
     held = keys.keyring.keys
     older = f" and {len(held) - 1} for values of before" if len(held) > 1 else ""
     source = "[exclusive] private_key" if settings.private_key else "[core] fernet_key, from which it is derived"
-    yield _KEYS.ok("source", f"The private key comes from {source}: key_id {held[0].key_id}{older}.")
+    yield _KEYS.ok(
+        "source",
+        f"The private key comes from {source}: key_id {held[0].key_id}{older}.",
+        "This command must show the same key_id in every component; what another key sealed does not open here.",
+    )
     if settings.private_key and settings.public_key:
         yield _KEYS.ok("pair", "[exclusive] public_key is the public half of the first private key.")
     yield _KEYS.ok(

@@ -16,6 +16,10 @@ _CURE: Final = (
     "with --apps execution, which loads no plugin, and look for 'exclusive' in its log of the start. Until then a task "
     "that calls the API by itself reads any XCom's row."
 )
+_ELSEWHERE: Final = (
+    "Run airflow exclusive doctor where the API server or a scheduler runs, with the configuration there: it can ask, "
+    "and fails if the plugin does not refuse."
+)
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -43,6 +47,8 @@ def _check_plugin(facts: Facts) -> Finding:
         return _not_proved(str(failure))
     except Exception as failure:  # noqa: BLE001 - a probe that fails in whatever way proves nothing
         return _not_proved(f"{type(failure).__name__} while asking it")
+    if not result.was_asked:
+        return _SERVER.warning("plugin", f"plugin: could not be asked for from here: {result.explanation}", _ELSEWHERE)
     if not result.is_proved:
         return _not_proved(result.explanation)
     return _SERVER.ok("plugin", f"Asked by a task for what no task may read, {result.explanation}")

@@ -16,6 +16,7 @@ from airflow_provider_exclusive.hooks import connections
 class Probed:
     is_proved: bool
     explanation: str = "the API server refused the probe."
+    was_asked: bool = True
 
 
 class Conf:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_exclusive.cli.doctor import command
+from airflow_provider_exclusive.cli.doctor.report import Severity
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.keyring import PrivateKey, format_key
 from tests.fakes import FailingDriver, InMemoryDriver
@@ -175,6 +176,16 @@ class TestServer:
         assert found["server.plugin"].severity.value == "error"
         assert found["server.plugin"].what == "plugin: could not be proved: it answered HTTP 404."
         assert "--apps execution" in found["server.plugin"].cure
+
+    def test_a_machine_that_cannot_ask_is_a_warning_that_says_where_to_ask(self, make_facts):
+        probe = Probed(is_proved=False, was_asked=False, explanation="this process has nothing to sign with.")
+        report = command.examine(
+            make_facts(options={"public_key": public_half(make_key("a"))}, probe=lambda api_url: probe)
+        )
+        assert (report.exit_code, report.count(Severity.WARNING)) == (0, 1)
+        (found,) = [finding for finding in report.findings if finding.name == "plugin"]
+        assert found.what == "plugin: could not be asked for from here: this process has nothing to sign with."
+        assert "where the API server or a scheduler runs" in found.cure
 
     @pytest.mark.parametrize("failure", [ImportError("no module"), TimeoutError(), ConfigurationError("no secret")])
     def test_a_probe_that_fails_proves_nothing(self, examine, failure):
