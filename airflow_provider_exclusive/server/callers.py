@@ -56,14 +56,19 @@ def identity_of(ti_id: UUID) -> TaskIdentity:
 def _find_row(ti_id: UUID) -> Any:
     from airflow import settings
 
-    # A look-up for every decision: a connection is enough, and half the price of an ORM session.
+    # A look-up for every decision: a connection is enough, without the two round trips of a transaction around it.
     if settings.engine is None:
         raise RuntimeError("this process has no connection to the metadata database")
-    with settings.engine.connect() as connection:
+    with _without_transactions(settings.engine).connect() as connection:
         for statement in _statements():
             if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
                 return found
     return None
+
+
+@lru_cache(maxsize=1)
+def _without_transactions(engine: Any) -> Any:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @cache
@@ -76,7 +81,7 @@ def _statements() -> list[Any]:
             model.dag_id,
             model.run_id,
             model.task_id,
-            _public_map_index(model).label("map_index"),
+            public_map_index(model).label("map_index"),
             model.try_number,
             model.state,
             model.end_date,
@@ -85,7 +90,8 @@ def _statements() -> list[Any]:
     ]
 
 
-def _public_map_index(model: Any) -> Any:
+def public_map_index(model: Any) -> Any:
+    """Return the SQL expression of the map index that a task instance has for its clients."""
     # In Airflow 3.4 the stored index of a task in a loop is its iteration; clients see -1 there, and so must we.
     try:
         coordinates = import_module("airflow.models.task_coordinates")

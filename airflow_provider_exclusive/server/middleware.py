@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.reference import MARKER, is_escaped, is_reference_row
+from airflow_provider_exclusive.server import metrics
 from airflow_provider_exclusive.server.attachment import Attachment, attach
 from airflow_provider_exclusive.server.guard import LETTER
 from airflow_provider_exclusive.server.reads import answer_read
@@ -68,7 +69,8 @@ class ExclusiveMiddleware:
             await response.release(response.body)
             return
         try:
-            body = await _off_the_loop(answer_read, attachment, scope, bytes(response.body))
+            with metrics.timed(metrics.DECISION):
+                body = await _off_the_loop(answer_read, attachment, scope, bytes(response.body))
         except AccessDeniedError as denied:
             await _refuse(send, denied)
         except Exception:
