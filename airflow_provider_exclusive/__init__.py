@@ -13,16 +13,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_exclusive.declarations import consumers
     from airflow_provider_exclusive.decorators.exclusive import exclusive_task
+    from airflow_provider_exclusive.inputs import exclusive_input, get_exclusive_input
+    from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
     from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, Consumer
 
 __version__ = "0.1.0"
 
-__all__ = ["DOWNSTREAM", "Consumer", "__version__", "consumers", "exclusive_task"]
+__all__ = [
+    "DOWNSTREAM",
+    "Consumer",
+    "ExclusiveTriggerDagRunOperator",
+    "__version__",
+    "consumers",
+    "exclusive_input",
+    "exclusive_task",
+    "get_exclusive_input",
+]
 
 _HOMES = {
     "Consumer": "airflow_provider_exclusive.scope_declarations",
     "DOWNSTREAM": "airflow_provider_exclusive.scope_declarations",
+    "ExclusiveTriggerDagRunOperator": "airflow_provider_exclusive.operators.trigger_dagrun",
     "consumers": "airflow_provider_exclusive.declarations",
+    "exclusive_input": "airflow_provider_exclusive.inputs",
+    "get_exclusive_input": "airflow_provider_exclusive.inputs",
     "exclusive_task": "airflow_provider_exclusive.decorators.exclusive",
 }
 

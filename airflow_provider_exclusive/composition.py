@@ -8,6 +8,7 @@ from airflow_provider_exclusive import config
 from airflow_provider_exclusive.codecs.arrow import ArrowCodec
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
+from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
 from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
 from airflow_provider_exclusive.hooks import connections
@@ -48,7 +49,7 @@ def create_codecs(*, allow_cloudpickle: bool) -> CodecRegistry:
     """Return the codecs of a deployment, in order of preference."""
     arrow, serde = ArrowCodec(), SerdeCodec()
     optional = [CloudpickleCodec()] if allow_cloudpickle else []
-    return CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
+    return CodecRegistry([HandOverCodec(), MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
 
 
 # A process's configuration does not change, and its connection is worth asking for only once.

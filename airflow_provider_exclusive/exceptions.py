@@ -7,7 +7,8 @@ Every error this package raises, in one tree.
     ├── ConfigurationError(ValueError)
     ├── ScopeError
     │   ├── InvalidScopeError(ValueError)
-    │   └── AccessDeniedError
+    │   ├── AccessDeniedError
+    │   └── HandOverError
     ├── EnvelopeError
     │   ├── UnsupportedReferenceError
     │   └── UnknownKeyError
@@ -59,6 +60,10 @@ class AccessDeniedError(ScopeError):
     def __init__(self, message: str, *, reason: str = "not-in-scope") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class HandOverError(ScopeError):
+    """What should have been handed to a triggered run, or collected from one, is not there."""
 
 
 class EnvelopeError(ExclusiveError):

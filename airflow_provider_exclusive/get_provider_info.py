@@ -21,6 +21,12 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
         "hooks": [
             {"integration-name": "Exclusive XCom", "python-modules": ["airflow_provider_exclusive.hooks.exclusive"]}
         ],
+        "operators": [
+            {
+                "integration-name": "Exclusive XCom",
+                "python-modules": ["airflow_provider_exclusive.operators.trigger_dagrun"],
+            }
+        ],
         "integrations": [
             {
                 "integration-name": "Exclusive XCom",

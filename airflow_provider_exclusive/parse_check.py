@@ -7,7 +7,7 @@ Each contradiction names both tasks, the key, the line of the declaration and th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -99,11 +99,30 @@ def _forbidden_edges(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]
             hook = hooks.get(producer.task_id)
             if hook is None or producer.dag_id != dag.dag_id or _may_read(hook, producer, key, reader):
                 continue
-            yield (
-                f"Task {reader.task_id!r} takes {_name_key(key)} of task {producer.task_id!r} as input, but the "
-                f"consumer scope of that key does not name it ({_place(hook)}). Add {reader.task_id!r} to the "
-                f"consumers of {key!r} in {producer.task_id!r}, or remove the input."
-            )
+            what = f"{_name_key(key)} of task {producer.task_id!r}"
+            cure = f"Add {reader.task_id!r} to the consumers of {key!r} in {producer.task_id!r}, or remove"
+            if name := _handed_over_as(reader, producer, key):
+                yield (
+                    f"Task {reader.task_id!r} hands over {what} as {name!r}, but the consumer scope of that key does "
+                    f"not name it ({_place(hook)}), and a task can hand over only what it may read itself. {cure} "
+                    f"{name!r} from exclusive_keys."
+                )
+            else:
+                yield (
+                    f"Task {reader.task_id!r} takes {what} as input, but the consumer scope of that key does not name "
+                    f"it ({_place(hook)}). {cure} the input."
+                )
+
+
+def _handed_over_as(reader: Any, producer: Any, key: str) -> str | None:
+    """Return the name under which ``reader`` hands this output to the run that it triggers, if it does."""
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+    handed = _attribute(reader, "exclusive_keys")
+    for name, output in handed.items() if isinstance(handed, Mapping) else ():
+        if any((task.task_id, part) == (producer.task_id, key) for task, part in XComArg.iter_xcom_references(output)):
+            return str(name)
+    return None
 
 
 def _may_read(hook: ConsumersHook, producer: Any, key: str, reader: Any) -> bool:

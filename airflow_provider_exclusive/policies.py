@@ -2,7 +2,8 @@
 Cluster policy (entry point group ``airflow.policy``): Airflow calls it for every Dag it parses.
 
 In the Dag processor it checks the scopes. A worker parses the Dag of its task, too; checking again there would show as
-"Dag not found", so there it only prepares the process to keep opened values out of Airflow's own records.
+"Dag not found", so there it only prepares the process: for templates that ask for exclusive inputs, and to keep opened
+values out of Airflow's own records.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ def dag_policy(dag: Any) -> None:
     """
     from airflow.sdk import get_parsing_context
 
+    from airflow_provider_exclusive import templates
+
+    templates.prepare()
     if get_parsing_context().task_id is not None:
         from airflow_provider_exclusive import concealment
         from airflow_provider_exclusive.exceptions import ConfigurationError

@@ -38,6 +38,7 @@ _ANSWER: Final = "data_key"
 _PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
 _CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
 _OPEN_SCOPE: Final = "*"
+_CALLER: Final = "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,23 +224,23 @@ def _name_version(version: object) -> str:
     return f"no version (a {type(version).__name__})"
 
 
-def _scope_to_row(scope: ConsumerScope) -> str | list[dict[str, str | None]]:
+def _scope_to_row(scope: ConsumerScope) -> str | list[str | dict[str, str | None]]:
     if scope.is_open:
         return _OPEN_SCOPE
-    return [{"dag_id": clause.dag_id, "task_id": clause.task_id, "run_id": clause.run_id} for clause in scope.clauses]
+    caller = [_CALLER] if scope.admits_caller else []
+    clauses = ({"dag_id": one.dag_id, "task_id": one.task_id, "run_id": one.run_id} for one in scope.clauses)
+    return [*caller, *clauses]
 
 
 def _scope_from_row(row: object) -> ConsumerScope:
     if row == _OPEN_SCOPE:
         return OPEN
-    clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in typed(row, list)]
+    written = typed(row, list)
+    admits_caller = written[:1] == [_CALLER]
+    clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in written[admits_caller:]]
     return ConsumerScope(
         tuple(
-            Clause(
-                dag_id=string(clause["dag_id"]),
-                task_id=string(clause["task_id"]),
-                run_id=optional(clause["run_id"], string),
-            )
-            for clause in clauses
-        )
+            Clause(string(one["dag_id"]), string(one["task_id"]), optional(one["run_id"], string)) for one in clauses
+        ),
+        admits_caller=admits_caller,
     )

@@ -22,12 +22,14 @@ class RunningTask:
     :param task: its operator, as far rendered as it is.
     :param outputs: the hook that declared the scope of its outputs, once that ran.
     :param inputs: the exclusive inputs opened so far, in order: task id and key, mapped to None.
+    :param hand_overs: what is known so far about what Dag runs were handed.
     """
 
     identity: TaskIdentity
     task: Any
     outputs: Any = None
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)
+    hand_overs: Any = None
 
 
 _last_seen: RunningTask | None = None

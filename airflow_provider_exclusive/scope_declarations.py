@@ -17,7 +17,6 @@ from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
 
 RETURN_KEY: Final = "return_value"
-CALLER: Final = "caller"
 EVERY_KEY: Final = "*"
 
 # Airflow allows word characters, dots and dashes in ids (airflow.utils.helpers.KEY_REGEX); a clause adds two wildcards.
@@ -34,6 +33,14 @@ class _Downstream(Enum):
 
 DOWNSTREAM: Final = _Downstream.DOWNSTREAM
 """The direct downstream tasks of the producer, as they are when it pushes."""
+
+
+class _Caller(Enum):
+    CALLER = "caller"
+
+
+CALLER: Final = _Caller.CALLER
+"""The task that triggered the producer's run; a Dag author writes ``"caller"``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Consumer:
         return f"{name} (any run)" if self.any_run else name
 
 
-Declared = Consumer | _Downstream
+Declared = Consumer | _Downstream | _Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class ScopeDeclaration:
         Read what a Dag author wrote.
 
         :param spec: one clause, a collection of clauses, or a mapping from key to either. A clause is a task id or
-            glob, ``"dag:task"``, a :class:`Consumer` or :data:`DOWNSTREAM`.
+            glob, ``"dag:task"``, ``"caller"``, a :class:`Consumer` or :data:`DOWNSTREAM`.
         :raises InvalidScopeError: if it is none of these.
         """
         if isinstance(spec, Mapping):
@@ -125,12 +132,11 @@ class ScopeDeclaration:
             for part in parts:
                 whole = whole.intersection(self.resolve(part, producer=producer, downstream=downstream))
             return whole
+        declared = self.declared_for(key)
         clauses = (
-            clause
-            for declared in self.declared_for(key)
-            for clause in _resolve_clause(declared, producer=producer, downstream=downstream)
+            clause for one in declared for clause in _resolve_clause(one, producer=producer, downstream=downstream)
         )
-        return ConsumerScope(tuple(dict.fromkeys(clauses)))
+        return ConsumerScope(tuple(dict.fromkeys(clauses)), admits_caller=CALLER in declared)
 
 
 def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
@@ -154,7 +160,7 @@ def _parse_key(key: object) -> str:
 
 
 def _parse_clauses(spec: object) -> tuple[Declared, ...]:
-    if isinstance(spec, (str, Consumer, _Downstream)):
+    if isinstance(spec, (str, Consumer, _Downstream, _Caller)):
         return (_parse_clause(spec),)
     if isinstance(spec, (list, tuple, set, frozenset)):
         # A set has another order in every process; the same Dag must write the same reference in all of them.
@@ -167,13 +173,10 @@ def _parse_clauses(spec: object) -> tuple[Declared, ...]:
 
 
 def _parse_clause(clause: object) -> Declared:
-    if isinstance(clause, (Consumer, _Downstream)):
+    if isinstance(clause, (Consumer, _Downstream, _Caller)):
         return clause
-    if isinstance(clause, str) and clause == CALLER:
-        raise InvalidScopeError(
-            "'caller' is a reserved word for the task that triggered a run, and this release does not trigger runs "
-            "yet. For a task of this name write Consumer(task='caller')."
-        )
+    if isinstance(clause, str) and clause == CALLER.value:
+        return CALLER
     if isinstance(clause, str) and ":" in clause:
         dag, _, task = clause.partition(":")
         return Consumer(task=task, dag=dag)
@@ -182,6 +185,8 @@ def _parse_clause(clause: object) -> Declared:
 
 
 def _resolve_clause(declared: Declared, *, producer: TaskIdentity, downstream: Collection[str]) -> Iterable[Clause]:
+    if isinstance(declared, _Caller):
+        return []  # who that is stands in a hand-over record, at the time of the read
     if isinstance(declared, _Downstream):
         return [Clause(producer.dag_id, task_id, producer.run_id) for task_id in sorted(downstream)]
     if declared.dag in (None, producer.dag_id):

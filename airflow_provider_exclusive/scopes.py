@@ -74,10 +74,14 @@ class ConsumerScope:
     Who may read one value besides its producer: anyone who matches one clause.
 
     No clause at all is a denial, not a default. An open scope must say so.
+
+    :param admits_caller: whether the task that triggered the producer's run may read, too. Who that is stands in a
+        hand-over record, so :meth:`permits` does not know it; :func:`airflow_provider_exclusive.access.decide` does.
     """
 
     clauses: tuple[Clause, ...] = ()
     is_open: bool = False
+    admits_caller: bool = False
 
     def permits(self, reader: TaskIdentity) -> bool:
         """Return whether ``reader`` may read."""
@@ -103,12 +107,16 @@ class ConsumerScope:
         if other.is_open:
             return self
         met = (_meet(mine, theirs) for mine in self.clauses for theirs in other.clauses)
-        return ConsumerScope(tuple(dict.fromkeys(clause for clause in met if clause)))
+        return ConsumerScope(
+            tuple(dict.fromkeys(clause for clause in met if clause)),
+            admits_caller=self.admits_caller and other.admits_caller,
+        )
 
     def __str__(self) -> str:
         if self.is_open:
             return "every task"
-        return ", ".join(map(str, self.clauses)) or "nobody but its producer"
+        caller = ["the task that triggered the run"] if self.admits_caller else []
+        return ", ".join([*map(str, self.clauses), *caller]) or "nobody but its producer"
 
 
 OPEN: Final = ConsumerScope(is_open=True)

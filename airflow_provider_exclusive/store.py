@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive import access, envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry
@@ -24,12 +24,15 @@ from airflow_provider_exclusive.exceptions import (
     PayloadNotFoundError,
     StorageError,
 )
+from airflow_provider_exclusive.hand_over import HandOvers, NoHandOvers
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
 
 log = logging.getLogger(__name__)
+
+_NO_HAND_OVERS: Final = NoHandOvers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +98,31 @@ class ExclusiveStore:
         )
         return self._seal(payload, reference)
 
-    def get(self, reference: Reference, *, reader: TaskIdentity | None) -> Any:
+    def get(self, reference: Reference, *, reader: TaskIdentity | None, hand_overs: HandOvers = _NO_HAND_OVERS) -> Any:
         """Return the value if ``reader`` may have it; see :meth:`get_many`."""
-        (value,) = self.get_many([reference], reader=reader)
+        (value,) = self.get_many([reference], reader=reader, hand_overs=hand_overs)
         return value
 
-    def get_many(self, references: Sequence[Reference], *, reader: TaskIdentity | None) -> list[Any]:
+    def get_many(
+        self,
+        references: Sequence[Reference],
+        *,
+        reader: TaskIdentity | None,
+        hand_overs: HandOvers = _NO_HAND_OVERS,
+    ) -> list[Any]:
         """
         Return the values in the order of ``references``, or none of them.
 
         Every decision and every data key comes before the first byte is fetched.
 
+        :param hand_overs: finds what the reader's run was handed.
         :raises AccessDeniedError: if ``reader`` may not have one of them.
         :raises EnvelopeError: if one cannot be opened.
         :raises StorageError: if one is not to be had.
         :raises CodecError: if one cannot be decoded here.
         """
         for reference in references:
-            access.decide(reader, reference)
+            access.decide(reader, reference, hand_overs)
         data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)

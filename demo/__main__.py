@@ -14,7 +14,7 @@ from rich.console import Console
 
 from demo.environment import exclusive_options
 from demo.examples import EXAMPLES
-from demo.outcome import Outcome, judge
+from demo.outcome import Outcome, judge, run_of
 from demo.processes import ServerFailedError, stop_on_sigterm
 from demo.redis_server import redis_server
 from demo.report import print_table
@@ -70,10 +70,11 @@ class Demonstration:
     def _run_examples(self, stack: AirflowStack) -> list[Outcome]:
         if errors := stack.import_errors():
             raise ServerFailedError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
-        runs = [(example, stack.trigger(example.dag_id)) for example in EXAMPLES]
-        self._say(f"running {', '.join(example.dag_id for example in EXAMPLES)}")
+        started = {one.dag_id: stack.trigger(one.dag_id) for one in EXAMPLES if not one.triggered_by}
+        self._say(f"running {', '.join(started)}")
         outcomes = []
-        for example, run_id in runs:
+        for example in EXAMPLES:
+            run_id = run_of(stack, example, started[example.triggered_by or example.dag_id])
             stack.wait(example.dag_id, run_id)
             tasks = ", ".join(f"{task} {state}" for task, state in stack.task_states(example.dag_id, run_id).items())
             self._say(f"{example.dag_id}: {tasks}")

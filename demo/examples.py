@@ -42,17 +42,28 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example Dag and everything that is expected of its run."""
+    """
+    One example Dag and everything that is expected of its run.
+
+    :param triggered_by: the example whose run triggers the one to look at; empty if it is started by itself.
+    :param waits: whether it waits for a run that only a scheduler starts, so that ``dag.test()`` would wait for ever.
+    """
 
     dag_id: str
     readings: tuple[Reading, ...]
     refusals: tuple[Refusal, ...] = field(default=())
+    triggered_by: str = ""
+    waits: bool = False
 
     @property
     def failing_tasks(self) -> frozenset[str]:
         """The tasks that fail by design; every other one has to succeed."""
         return frozenset(refusal.reader for refusal in self.refusals)
 
+
+_REPORT: Final = (
+    "the report says: north 3,328,800 EUR, south 3,330,625 EUR (targets: ['north: 3,000,000', 'south: 3,000,000'])"
+)
 
 EXAMPLES: Final = (
     Example(
@@ -90,5 +101,35 @@ EXAMPLES: Final = (
                 secret="the cake is in the oven",
             ),
         ),
+    ),
+    Example(
+        "exclusive_hand_over",
+        readings=(
+            Reading(producer="sales", reader="exclusive_reporting.totals", witness="publish", says=_REPORT),
+            Reading(producer="currency", reader="exclusive_reporting.summarise", witness="publish", says=_REPORT),
+            Reading(producer="target", reader="exclusive_reporting.summarise", witness="publish", says=_REPORT),
+            Reading(producer="hand_over", reader="publish", says=_REPORT),
+            Reading(
+                producer="hand_over",
+                keys=("exclusive_hand_over",),
+                reader="the triggered run",
+                witness="publish",
+                says=_REPORT,
+            ),
+        ),
+        waits=True,
+    ),
+    Example(
+        "exclusive_reporting",
+        readings=(
+            Reading(producer="totals", reader="summarise", says="reporting on 2 stores in EUR"),
+            Reading(
+                producer="summarise",
+                reader="exclusive_hand_over.hand_over",
+                witness="summarise",
+                says="reporting on 2 stores in EUR",
+            ),
+        ),
+        triggered_by="exclusive_hand_over",
     ),
 )

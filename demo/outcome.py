@@ -25,6 +25,18 @@ class Outcome:
     faults: tuple[str, ...]
 
 
+def run_of(stack: AirflowStack, example: Example, run_id: str) -> str:
+    """
+    Return the run to look at.
+
+    :param run_id: the run that was started: of the example itself, or of the one that triggers it.
+    """
+    if not example.triggered_by:
+        return run_id
+    rows = stack.xcom_rows(dag_id=example.triggered_by, run_id=run_id)
+    return next((str(row.value) for row in rows if row.key == "trigger_run_id"), "")
+
+
 def judge(stack: AirflowStack, example: Example, run_id: str) -> Outcome:
     """Look at a finished run."""
     rows = tuple(stack.xcom_rows(dag_id=example.dag_id, run_id=run_id))

@@ -64,9 +64,9 @@ def table_lines(outcome: Outcome, weights: Mapping[XComRow, dict[str, Any]]) -> 
 
 
 def _refused(outcome: Outcome, row: XComRow) -> Iterator[str]:
-    permitted = ", ".join(clause["task_id"] for clause in row.value["consumers"])
     for refusal in outcome.example.refusals:
         if refusal.producer == row.task_id:
+            permitted = ", ".join(clause["task_id"] for clause in row.value["consumers"])
             yield f"{refusal.reader}: only for {permitted}"
 
 

@@ -127,4 +127,4 @@ def _has_multiple_outputs(task: Any) -> bool:
 
 
 def _name(clause: Declared) -> str:
-    return clause.name if isinstance(clause, Enum) else str(clause)
+    return str(clause.value) if isinstance(clause, Enum) else str(clause)

@@ -15,10 +15,12 @@ from urllib.parse import unquote
 from airflow_provider_exclusive import access
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.hand_over import HandOvers
 from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row, without_answer
 from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
+from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,11 @@ class Decisions:
 
         :raises AccessDeniedError: if one of them is out of its reach.
         """
+        hand_overs = ServerHandOvers(self.keyring)
         return [
-            self._answer_row(row, requested, caller) if is_reference_row(row) and not is_escaped(row) else row
+            self._answer_row(row, requested, caller, hand_overs)
+            if is_reference_row(row) and not is_escaped(row)
+            else row
             for row in rows
         ]
 
@@ -56,7 +61,9 @@ class Decisions:
         key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
         return reference, replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
 
-    def _answer_row(self, row: Mapping[str, Any], requested: Requested, caller: Caller | None) -> dict[str, Any]:
+    def _answer_row(
+        self, row: Mapping[str, Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers
+    ) -> dict[str, Any]:
         stored = without_answer(row)
         try:
             reference = Reference.from_row(stored)
@@ -65,7 +72,7 @@ class Decisions:
             return stored
         if not requested.matches(reference):
             return reference.to_answer(None)
-        access.decide(_live_reader(caller, reference), reference)
+        access.decide(_live_reader(caller, reference), reference, hand_overs)
         return reference.to_answer(self._unwrap(reference))
 
     def _unwrap(self, reference: Reference) -> bytes | None:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive import concealment, declarations, runtime
+from airflow_provider_exclusive import concealment, dag_runs, declarations, runtime
 from airflow_provider_exclusive.composition import current_audit, current_driver, current_store, offload_threshold
 from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.declarations import ConsumersHook
-from airflow_provider_exclusive.exceptions import (
-    AccessDeniedError,
-    EnvelopeError,
-)
+from airflow_provider_exclusive.envelope import MAX_PAYLOAD_BYTES
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, InvalidScopeError
+from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, HandOvers, NoHandOvers
 from airflow_provider_exclusive.reference import Reference, escape, is_escaped, is_reference_row
 from airflow_provider_exclusive.runtime import RunningTask
 from airflow_provider_exclusive.scope_declarations import RETURN_KEY
@@ -40,10 +39,12 @@ def push(value: Any, target: Target) -> Any:
     :raises AccessDeniedError: if an exclusive task writes elsewhere than at its own coordinates.
     :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
     """
-    if target.key in expectations.AIRFLOW_KEYS:
+    running = runtime.current()
+    if expectations.is_airflows_own(target.key, running.task if running else None):
         return _serialize(value)
     with final_errors():
-        running = runtime.current()
+        if target.key == RECORD_KEY:
+            return _push_record(value, target, running)
         hook = None if running is None else _hook_of(running)
         if running is None or hook is None:
             return _push_plain(value, target, running)
@@ -109,6 +110,18 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersH
     return reference.to_row()
 
 
+def _push_record(value: Any, target: Target, running: RunningTask | None) -> dict[str, Any]:
+    if not isinstance(value, HandOver) or running is None or not target.belongs_to(running.identity):
+        raise InvalidScopeError(
+            f"The XCom key {RECORD_KEY!r} is reserved for the record that ExclusiveTriggerDagRunOperator writes about "
+            "its own task. Push under another key."
+        )
+    # The API server reads it and knows no store, so it rides in the row. It holds coordinates, which are no secret;
+    # the seal is there to say who wrote them.
+    store = replace(current_store(), inline_bytes=MAX_PAYLOAD_BYTES)
+    return store.put(value, producer=running.identity, key=RECORD_KEY, scope=OPEN).to_row()
+
+
 def _push_plain(value: Any, target: Target, running: RunningTask | None) -> Any:
     row = _serialize(value)
     if is_reference_row(row):
@@ -134,7 +147,7 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
         concealment.prepare()
     reader = running.identity if running else None
     try:
-        values = current_store().get_many(references, reader=reader)
+        values = current_store().get_many(references, reader=reader, hand_overs=_hand_overs(running))
     except AccessDeniedError as denied:
         _audit("denied", secret, reader)
         raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
@@ -142,6 +155,10 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
     if running is not None:
         running.inputs.update({(reference.producer.task_id, reference.key): None for reference in secret})
     return values
+
+
+def _hand_overs(running: RunningTask | None) -> HandOvers:
+    return NoHandOvers() if running is None else dag_runs.hand_overs_of(running)
 
 
 def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from airflow_provider_exclusive import declarations
 from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.hand_over import RECORD_KEY
 from airflow_provider_exclusive.runtime import RunningTask
 
 AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
@@ -13,8 +14,13 @@ AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
 Keys that belong to Airflow itself: its scheduler and UI read them raw, so they are never sealed.
 
 ``skipmixin_key`` is ``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of
-``TriggerDagRunOperator``. Operator links go past every backend and need no entry.
+``TriggerDagRunOperator``.
 """
+
+
+def is_airflows_own(key: str | None, task: Any) -> bool:
+    """Return whether ``task`` pushes ``key`` for Airflow's scheduler or UI: one of these, or an operator link."""
+    return key in AIRFLOW_KEYS or key in {link.xcom_key for link in getattr(task, "operator_extra_links", ())}
 
 
 def exclusive_producer(requested: Requested | None, running: RunningTask | None) -> str | None:
@@ -23,17 +29,31 @@ def exclusive_producer(requested: Requested | None, running: RunningTask | None)
 
     :param requested: the coordinate asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
     """
+    if requested is not None and requested.key == RECORD_KEY:
+        return requested.task_id
     dag = getattr(running.task, "dag", None) if running is not None else None
     if running is None or dag is None:
         return None
     if requested is None:
         return _producer_of_lazy_items(dag, running.identity.task_id)
     if requested.dag_id != dag.dag_id or requested.key in AIRFLOW_KEYS:
-        return None
+        return _handed_over(requested, running)
     task = dag.task_dict.get(requested.task_id)
     if task is None or declarations.find_hook(task) is None:
         return None
-    return None if requested.key in {link.xcom_key for link in task.operator_extra_links} else task.task_id
+    return None if is_airflows_own(requested.key, task) else str(task.task_id)
+
+
+def _handed_over(requested: Requested, running: RunningTask) -> str | None:
+    """Return the task if what is asked for was handed to this run as an exclusive output."""
+    own = running.identity
+    hand_over = running.hand_overs.known(own.dag_id, own.run_id) if running.hand_overs is not None else None
+    sources = hand_over.sources.values() if hand_over is not None else ()
+    wanted = (requested.dag_id, requested.run_id, requested.task_id, requested.key)
+    for source in sources:
+        if source.is_exclusive and wanted == (source.dag_id, source.run_id, source.task_id, source.key):
+            return str(source.task_id)
+    return None
 
 
 def _producer_of_lazy_items(dag: Any, reader: str) -> str | None:

@@ -27,7 +27,7 @@ class Run:
     """What one run left behind."""
 
     def __init__(self, dag: DAG, **kwargs) -> None:
-        _serialize(dag)
+        serialize(dag)
         dag_run = dag.test(**kwargs)
         self.dag_id, self.run_id, self.state = dag_run.dag_id, dag_run.run_id, str(dag_run.state)
         self.states = {
@@ -84,7 +84,7 @@ def _rows(session, dag_id: str, run_id: str) -> dict:
     return {(owner.task_id, owner.map_index, row.key): row for owner, row in found}
 
 
-def _serialize(dag: DAG) -> None:
+def serialize(dag: DAG) -> None:
     """Let Airflow take the Dag in as its Dag processor would, cluster policies included."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db

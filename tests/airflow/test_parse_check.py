@@ -288,7 +288,7 @@ class TestSoundDags:
 
 class TestBadClauses:
     @pytest.mark.parametrize(
-        "spec", ["", [""], [3], [None], {"key": [b"load"]}, {"": ["load"]}, {3: ["load"]}, {}, 7, ["a b"], "caller"]
+        "spec", ["", [""], [3], [None], {"key": [b"load"]}, {"": ["load"]}, {3: ["load"]}, {}, 7, ["a b"]]
     )
     def test_an_impossible_clause_is_refused_where_it_stands(self, spec):
         with pytest.raises(InvalidScopeError):

@@ -12,8 +12,15 @@ from airflow_provider_exclusive.parse_check import find_contradictions
 from airflow_provider_exclusive.reference import is_reference_row
 from tests.airflow.running import Run
 
-README = Path(__file__).resolve().parent.parent.parent / "README.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def examples_in(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+EXAMPLES = examples_in("README.md")
 
 
 @pytest.fixture
@@ -49,3 +56,14 @@ def test_an_example_is_sound_and_runs_and_seals_its_outputs(read, source):
     sealed = {task_id for (task_id, _, _), row in run.xcom_rows().items() if is_reference_row(row)}
     assert sealed
     assert sealed == {task.task_id for task in dag.tasks if task.downstream_task_ids}
+
+
+def test_the_example_of_a_hand_over_is_sound(read):
+    (source,) = examples_in("docs/hand-over.md")
+
+    bag = read(source)
+
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"sales", "reporting"}
+    assert [find_contradictions(dag) for dag in bag.dags.values()] == [[], []]
+    assert bag.dags["sales"].get_task("hand_over").upstream_task_ids == {"extract"}

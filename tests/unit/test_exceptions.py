@@ -11,6 +11,7 @@ from airflow_provider_exclusive.exceptions import (
     ConfigurationError,
     EnvelopeError,
     ExclusiveError,
+    HandOverError,
     InvalidScopeError,
     PayloadNotFoundError,
     ScopeError,
@@ -30,6 +31,10 @@ def test_a_denial_is_no_builtin_permission_error():
     assert not issubclass(AccessDeniedError, OSError)
 
 
+def test_what_was_not_handed_over_is_neither_a_denial_nor_a_mistake_in_the_dag():
+    assert not issubclass(HandOverError, (AccessDeniedError, InvalidScopeError))
+
+
 @pytest.mark.parametrize(
     ("error", "parent"),
     [
@@ -39,6 +44,7 @@ def test_a_denial_is_no_builtin_permission_error():
         (InvalidScopeError, ScopeError),
         (InvalidScopeError, ValueError),
         (AccessDeniedError, ScopeError),
+        (HandOverError, ScopeError),
         (EnvelopeError, ExclusiveError),
         (UnsupportedReferenceError, EnvelopeError),
         (UnknownKeyError, EnvelopeError),

@@ -18,7 +18,7 @@ PACKAGE = Path(find_spec("airflow_provider_exclusive").origin).parent
 CORE = [
     "exceptions", "encoding", "scopes", "scope_declarations", "reference", "keyring", "access", "store", "config",
     "runtime", "storage.base", "storage.object_keys", "storage.files", "storage.redis", "storage.redis_errors",
-    "codecs.base", "codecs.msgpack", "codecs.arrow", "codecs.cloudpickle", "hooks.connections", "get_provider_info",
+    "hand_over", "codecs.base", "codecs.hand_over", "codecs.msgpack", "codecs.arrow", "codecs.cloudpickle", "hooks.connections", "get_provider_info",
 ]  # fmt: skip
 ADVERTISED = {"airflow", "redis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "upath", "boto3"}
 
@@ -53,7 +53,7 @@ def test_the_package_itself_loads_nothing_of_its_own_and_nothing_of_others():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("room", ["decorators", "hooks", "storage", "codecs", "xcom"])
+@pytest.mark.parametrize("room", ["decorators", "hooks", "operators", "storage", "codecs", "xcom"])
 def test_a_room_loads_nothing_by_itself(room):
     assert imported_at_load(PACKAGE / room / "__init__.py") <= {"__future__", "__future__.annotations"}
 
@@ -77,8 +77,9 @@ def test_no_module_loads_a_heavy_library_before_it_is_needed(path):
     assert {name.partition(".")[0] for name in imported_at_load(path)} & heavy == set()
 
 
-def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through_importing_airflow_sdk():
-    todo, seen = ["airflow_provider_exclusive.xcom.backend"], set()
+def reached_from(*names):
+    """Return every module that loading these imports, through our own modules but not into others."""
+    todo, seen = [f"{PACKAGE.name}.{name}" for name in names], set()
     while todo:
         name = todo.pop()
         path = PACKAGE.joinpath(*name.split(".")[1:])
@@ -86,6 +87,20 @@ def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through
         if name not in seen:
             seen.add(name)
             todo += imported_at_load(path) if name.startswith(PACKAGE.name) and path.is_file() else []
+    return seen
+
+
+@pytest.mark.parametrize("module", ["inputs", "operators.trigger_dagrun", "templates", "decorators.exclusive"])
+def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(module):
+    seen = reached_from(module)
+    assert f"{PACKAGE.name}.declarations" in seen or f"{PACKAGE.name}.dag_runs" in seen or module == "templates"
+    rooms = {name.split(".")[1] for name in seen if name.startswith(f"{PACKAGE.name}.")}
+    assert rooms & {"store", "storage", "codecs", "composition", "keyring", "config", "hooks", "server"} == set()
+    assert {name.partition(".")[0] for name in seen} & (ADVERTISED - {"airflow"} | {"cryptography", "msgpack"}) == set()
+
+
+def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through_importing_airflow_sdk():
+    seen = reached_from("xcom.backend")
     assert "airflow_provider_exclusive.xcom.exchange" in seen
     assert {name for name in seen if ".decorators" in name or ".parse_check" in name} == set()
     assert {name for name in seen if name.startswith("airflow.")} <= {

@@ -1,5 +1,8 @@
+import ast
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,17 @@ def test_importing_the_package_imports_nothing_else():
 def test_names_are_the_objects_of_their_home_modules():
     assert airflow_provider_exclusive.Consumer is scope_declarations.Consumer
     assert airflow_provider_exclusive.DOWNSTREAM is scope_declarations.DOWNSTREAM
+
+
+@pytest.mark.parametrize(("name", "home"), airflow_provider_exclusive._HOMES.items())
+def test_a_home_module_defines_its_name(name, home):
+    # Read, not imported: some of them import airflow.sdk.
+    body = ast.parse(Path(find_spec(home).origin).read_text(encoding="utf-8")).body
+    defined = {getattr(node, "name", None) for node in body}
+    defined |= {
+        node.target.id for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    assert name in defined
 
 
 def test_every_public_name_but_the_version_has_a_home():

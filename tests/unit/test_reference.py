@@ -138,6 +138,36 @@ def test_a_malformed_scope_is_refused(consumers):
     assert refused(with_field(("consumers",), consumers))
 
 
+CLAUSE = ROW["consumers"][0]
+
+
+@pytest.mark.parametrize(
+    "consumers",
+    [
+        "caller", [CLAUSE, "caller"], ["caller", "caller"], ["caller", "*"], ["*", "caller"], ["Caller"], [["caller"]],
+        [{"caller": True}], ["caller", None], [None, "caller"], ["caller ", CLAUSE], ["caller", CLAUSE, "caller"],
+        {"caller": None},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_caller_stands_first_or_not_at_all(consumers):
+    assert refused(with_field(("consumers",), consumers))
+
+
+def test_a_task_that_is_named_caller_is_not_the_caller():
+    scope = Reference.from_row(with_field(("consumers", 0, "task_id"), "caller")).scope
+    assert not scope.admits_caller
+
+
+@pytest.mark.parametrize("clauses", [[], [CLAUSE], ROW["consumers"]])
+def test_caller_is_read_and_written_back_as_it_was(clauses):
+    row = with_field(("consumers",), ["caller", *clauses])
+    reference = Reference.from_row(row)
+    assert reference.scope.admits_caller
+    assert len(reference.scope.clauses) == len(clauses)
+    assert reference.to_row() == row
+
+
 @pytest.mark.parametrize(
     "moment",
     ["", "now", "2026-11-20", "2026-11-20T10:00:00", "2026-13-20T10:00:00Z", "\ud800", "2026-11-20T10:00:00ZZ"],
@@ -183,7 +213,7 @@ BYTES = st.binary(max_size=8)
 MOMENTS = st.sampled_from(["2026-11-20T10:00:00Z", "2026-11-20T10:00:00.000001Z", "2027-01-01T00:00:00+01:00"])
 LENGTHS = st.integers(0, 2**63 - 1)
 CLAUSES = st.builds(Clause, NAMES, NAMES, st.none() | NAMES)
-SCOPES = st.just(OPEN) | st.lists(CLAUSES, max_size=3).map(lambda clauses: ConsumerScope(tuple(clauses)))
+SCOPES = st.just(OPEN) | st.builds(ConsumerScope, st.lists(CLAUSES, max_size=3).map(tuple), admits_caller=st.booleans())
 PRODUCERS = st.builds(TaskIdentity, NAMES, NAMES, NAMES, st.integers(-1, 2**63 - 1), st.none() | NAMES)
 FIELDS = {
     "producer": PRODUCERS,
@@ -257,7 +287,14 @@ def test_look_alikes_have_contexts_of_their_own(one, other):
 
 def test_an_open_scope_is_neither_an_empty_one_nor_a_glob_over_everything():
     scopes = [OPEN, ConsumerScope(), ConsumerScope((Clause("*", "*", None),)), ConsumerScope((Clause("", "*", None),))]
+    scopes += [ConsumerScope(scope.clauses, admits_caller=True) for scope in scopes[1:]]
     assert len({replace(REFERENCE, scope=scope).context() for scope in scopes}) == len(scopes)
+
+
+def test_admitting_the_caller_is_bound():
+    caller = replace(REFERENCE, scope=replace(REFERENCE.scope, admits_caller=True))
+    named = replace(REFERENCE, scope=ConsumerScope((Clause("etl", "caller", "run-1"), *REFERENCE.scope.clauses)))
+    assert len({one.context() for one in (REFERENCE, caller, named)}) == 3
 
 
 def test_clauses_do_not_flow_into_each_other():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_exclusive import access
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
+from airflow_provider_exclusive.hand_over import HandOver
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
@@ -99,16 +100,6 @@ def test_a_part_that_nobody_may_read_closes_the_whole():
 # --- what no scope can be
 
 
-@pytest.mark.parametrize("spec", ["caller", ["load", "caller"], {"frame": "caller"}, {"*": ["caller"]}])
-def test_caller_is_refused_and_the_way_out_is_named(spec):
-    with pytest.raises(InvalidScopeError, match=r"reserved word.*Consumer\(task='caller'\)"):
-        ScopeDeclaration.parse(spec)
-
-
-def test_a_task_that_is_named_caller_can_be_meant():
-    assert scope_of(Consumer("caller")).permits(reader("caller"))
-
-
 @pytest.mark.parametrize(
     ("spec", "taught"),
     [
@@ -179,6 +170,47 @@ def test_an_object_that_compares_elementwise_is_refused_like_any_other():
 def test_a_consumer_with_a_bad_field_is_refused(build):
     with pytest.raises(InvalidScopeError):
         build()
+
+
+# --- the caller
+
+CALLERS_ALONE = ["caller", ["caller"], ("caller", "caller"), {"caller"}, {"*": "caller"}, {"return_value": ["caller"]}]
+
+
+@pytest.mark.parametrize("spec", CALLERS_ALONE)
+@pytest.mark.parametrize("who", [reader("caller"), reader("caller", dag="parent"), reader(), PRODUCER], ids=str)
+def test_caller_alone_names_no_task(spec, who):
+    assert scope_of(spec) == ConsumerScope(admits_caller=True)
+    assert not scope_of(spec).permits(who)
+
+
+@pytest.mark.parametrize("spec", [Consumer("caller"), "etl:caller", "calle?", "*", "Caller", "caller2", DOWNSTREAM, []])
+def test_what_merely_looks_like_caller_does_not_admit_it(spec):
+    assert not scope_of(spec, downstream=("caller",)).admits_caller
+
+
+def test_only_the_key_that_says_caller_admits_it():
+    spec = {"summary": ["caller"], "rows": ["load"]}
+    assert [scope_of(spec, key).admits_caller for key in ("summary", "rows", "other")] == [True, False, False]
+
+
+def test_the_whole_is_the_callers_only_if_every_part_is():
+    spec = {"summary": ["caller", "load"], "rows": ["load"], "*": "caller"}
+    assert not scope_of(spec, parts=["summary", "rows"]).admits_caller
+    assert scope_of(spec, parts=["summary", "other"]).admits_caller
+
+
+def test_caller_stands_beside_other_clauses_and_reads_well():
+    scope = scope_of(["load", "caller", DOWNSTREAM])
+    assert scope == ConsumerScope((Clause("etl", "load", "run-1"),), admits_caller=True)
+    assert str(scope) == "etl.load (run run-1), the task that triggered the run"
+    assert "nobody" not in str(scope_of("caller"))
+
+
+def test_an_intersection_admits_the_caller_whom_both_admit():
+    caller, nobody = ConsumerScope(admits_caller=True), ConsumerScope()
+    assert caller.intersection(nobody) == nobody.intersection(caller) == nobody
+    assert caller.intersection(caller) == caller.intersection(OPEN) == OPEN.intersection(caller) == caller
 
 
 # --- who passes
@@ -334,7 +366,7 @@ READERS = [
 ]
 WRITTEN = [
     "load", "etl.*", "*", "*.load", "etl.?", "?oad", "etl.load", "missing", "reporting:*", "reporting:load", "etl:load",
-    DOWNSTREAM, DOWNSTREAM, Consumer("caller"), Consumer("load", any_run=True), Consumer("*", any_run=True),
+    DOWNSTREAM, DOWNSTREAM, "caller", "caller", Consumer("caller"), Consumer("load", any_run=True), Consumer("*", any_run=True),
     Consumer("etl.*", any_run=True), Consumer("extract", dag="reporting"), Consumer("*", dag="etl"),
 ]  # fmt: skip
 KEYS = {"return_value": (True, False, False, False), "frame": (True,), "row_count": (True,), "*": (True, False)}
@@ -363,14 +395,16 @@ def case_from(drawn):
     dice = Dice(drawn)
     producer = TaskIdentity("etl", "run-1", "extract", dice.pick((-1, 2)), "a try")
     spec = dice.clauses() if dice.roll(4) == 0 else {key: dice.clauses() for key in KEYS if dice.pick(KEYS[key])}
-    return spec, dice.pick(PUSHED), producer, dice.pick(DOWNSTREAMS), dice.pick(PARTS), dice.pick(READERS)
+    pushed, downstream, parts, who = (dice.pick(options) for options in (PUSHED, DOWNSTREAMS, PARTS, READERS))
+    caller = dice.pick((None, who, replace(who, map_index=7), replace(who, run_id="run-3")))
+    return spec, pushed, producer, downstream, parts, who, caller
 
 
 def oracle_patterns(clauses, who, producer, downstream):
     """Return the task patterns among ``clauses`` that match ``who``: section 2 of the design, row by row."""
     matching = set()
     for clause in clauses:
-        for written in downstream if clause is DOWNSTREAM else [clause]:
+        for written in downstream if clause is DOWNSTREAM else [] if clause == "caller" else [clause]:
             dag, task, any_run = producer.dag_id, written, False
             if isinstance(written, Consumer):
                 dag, task, any_run = written.dag or dag, written.task, written.any_run
@@ -391,23 +425,37 @@ def oracle_meets(one, other):
     return plain[0] if plain else one if one == other else None
 
 
-def oracle(spec, key, producer, downstream, parts, who):
-    """Return whether the design lets ``who`` pass, and whether every single part does."""
+def oracle(spec, key, producer, downstream, parts, who, caller):
+    """Return whether the design lets ``who`` pass, whether every single part does, and by what."""
     by_key = spec if isinstance(spec, dict) else {"*": spec}
     keys = parts if key == "return_value" and parts and key not in by_key else [key]
-    matching = [oracle_patterns(by_key.get(k, by_key.get("*", [])), who, producer, downstream) for k in keys]
+    declared = [by_key.get(k, by_key.get("*", [])) for k in keys]
+    matching = [oracle_patterns(clauses, who, producer, downstream) for clauses in declared]
+    admitted = [who == caller and "caller" in clauses for clauses in declared]
     left = {"*"}
     for patterns in matching:
         left = {oracle_meets(one, other) for one in left for other in patterns} - {None}
+    every_part = all(patterns or is_caller for patterns, is_caller in zip(matching, admitted, strict=True))
     is_producer = replace(who, ti_id=None) == replace(producer, ti_id=None)
-    return is_producer or bool(left), is_producer or all(matching), matching
+    return is_producer or bool(left) or all(admitted), is_producer or every_part, matching, admitted
 
 
-def decided(spec, key, producer, downstream, parts, who):
+class CalledBy:
+    """Says which task triggered the producer's run, if one did."""
+
+    def __init__(self, caller):
+        self.caller = caller
+
+    def of(self, dag_id, run_id):
+        is_known = self.caller is not None and (dag_id, run_id) == ("etl", "run-1")
+        return HandOver(self.caller, dag_id, run_id, {}) if is_known else None
+
+
+def decided(spec, key, producer, downstream, parts, who, caller):
     scope = ScopeDeclaration.parse(spec).resolve(key, producer=producer, downstream=downstream, parts=parts)
     reference = Reference(producer, key, scope, "json", 1, None, "2026-11-21T10:00:00Z", None, "memory:x")
     try:
-        access.decide(who, reference)
+        access.decide(who, reference, CalledBy(caller))
     except AccessDeniedError:
         return False
     return True
@@ -426,10 +474,10 @@ def test_decisions_are_those_of_the_design(drawn):
 
 
 def check_decision(*case):
-    expected, every_part, matching = oracle(*case)
+    expected, every_part, matching, admitted = oracle(*case)
     assert decided(*case) == expected
     assert every_part or not expected
     globs = {pattern for patterns in matching for pattern in patterns if set(pattern) & set("*?")} - {"*"}
-    if len(globs) < 2:
-        # Only where different globs meet may a reader of every part be denied the whole.
+    if len(globs) < 2 and len(set(admitted)) < 2:
+        # Only where different globs meet, or a clause and the caller, may a reader of every part be denied the whole.
         assert expected == every_part

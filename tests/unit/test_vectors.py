@@ -13,14 +13,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_exclusive import exceptions
+from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
 from airflow_provider_exclusive.envelope import open_sealed
+from airflow_provider_exclusive.hand_over import CONF_KEY, HandOver, read_pointer
 from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import Reference
 
 FOLDER = Path(__file__).parent.parent / "vectors"
 VALID = json.loads((FOLDER / "reference_v1.json").read_text())
 INVALID = json.loads((FOLDER / "reference_v1_invalid.json").read_text())
+HANDED = json.loads((FOLDER / "hand_over_v1.json").read_text())
+VALID += HANDED
 DIGESTS = {
+    "hand_over_v1.json": "eea795580d8d6810aa1b43ffb79ace23b6ddadfdb1af4ab35d2d2a60ce4996ac",
     "reference_v1.json": "9568fe4ddaeb388e097d065f53a25c2c914948b2880969d07c242fbd41b521af",
     "reference_v1_invalid.json": "7b70f25398ef2d4ac7dbe59338bcc7b8ff3a49e345aa5b062dd5ed4183ec5ddf",
 }
@@ -52,6 +57,26 @@ def test_a_valid_vector_opens(vector):
 @pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector["name"])
 def test_a_valid_vector_is_written_back_as_it_is(vector):
     assert Reference.from_row(vector["row"]).to_row() == vector["row"]
+
+
+@pytest.mark.parametrize("vector", HANDED, ids=lambda vector: vector["name"])
+def test_a_vector_admits_the_caller_as_it_always_did(vector):
+    scope = Reference.from_row(vector["row"]).scope
+    assert scope.admits_caller == (vector["hand_over"] is None)
+    assert scope.is_open == (vector["hand_over"] is not None)
+
+
+def test_a_hand_over_record_says_what_it_always_said():
+    (vector,) = (vector for vector in HANDED if vector["hand_over"])
+    _, payload = open_vector(vector)
+    trigger = read_pointer({CONF_KEY: vector["hand_over"]["pointer"]})
+
+    assert trigger.is_same_task_instance(Reference.from_row(vector["row"]).producer)
+    assert HandOverCodec().decode(payload) == vector["hand_over"]["record"]
+    hand_over = HandOver.from_record(json.loads(payload), trigger=trigger)
+    assert (hand_over.dag_id, hand_over.run_id) == ("reporting", "child-1")
+    assert [(name, source.map_index) for name, source in hand_over.sources.items()] == [("rows", -1), ("parts", None)]
+    assert hand_over.to_record() == vector["hand_over"]["record"]
 
 
 @pytest.mark.parametrize("name", DIGESTS)

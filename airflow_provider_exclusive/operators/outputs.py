@@ -1,0 +1,143 @@
+"""Outputs as the operator's arguments name them: of this Dag to hand over, of the triggered one to collect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
+
+from airflow_provider_exclusive import dag_runs
+from airflow_provider_exclusive.declarations import find_hook
+from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.hand_over import Source
+from airflow_provider_exclusive.inputs import ExclusiveInput, find_source
+from airflow_provider_exclusive.scope_declarations import RETURN_KEY
+
+_PAIR = 2
+
+
+def parse_keys(spec: Any, *, dag: Any = None) -> dict[str, PlainXComArg | ExclusiveInput]:
+    """
+    Read ``exclusive_keys`` as a Dag author writes it.
+
+    :param dag: the Dag of the task, if it is given one; else the one that is being defined.
+    :raises InvalidScopeError: if it is no mapping from names to outputs of tasks that exist.
+    """
+    if spec is None:
+        return {}
+    if not isinstance(spec, Mapping):
+        raise InvalidScopeError(
+            f"exclusive_keys is a mapping from a name in the triggered run to an output, such as "
+            f"{{'rows': extract.output}}; got {spec!r} of type {type(spec).__name__}."
+        )
+    dag = dag or DagContext.get_current()
+    return {_check_name("exclusive_keys", name): _parse_output(name, output, dag) for name, output in spec.items()}
+
+
+def parse_collect(spec: Any) -> dict[str, tuple[str, str]]:
+    """
+    Read ``collect`` as a Dag author writes it.
+
+    :return: pairs of task id and key, by name.
+    :raises InvalidScopeError: if it is no mapping from names to these.
+    """
+    if spec is None:
+        return {}
+    if not isinstance(spec, Mapping):
+        raise InvalidScopeError(
+            f"collect is a mapping from a name to a task id of the triggered Dag, such as {{'summary': 'summarise'}}; "
+            f"got {spec!r} of type {type(spec).__name__}."
+        )
+    return {_check_name("collect", name): _parse_pair("collect", name, where) for name, where in spec.items()}
+
+
+def locate(output: PlainXComArg | ExclusiveInput, trigger: Any, ti: Any) -> Source:
+    """
+    Return where an output lies that ``trigger``, the running operator, hands over; pulls nothing.
+
+    :param ti: its running task instance.
+    :raises HandOverError: if it is an input that this run was not handed.
+    """
+    if isinstance(output, ExclusiveInput):
+        return find_source(output.name)
+    operator = output.operator
+    return Source(
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=operator.task_id,
+        key=output.key,
+        map_index=_map_index(operator, trigger, ti),
+        is_exclusive=find_hook(operator) is not None,
+    )
+
+
+def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, ti: Any) -> Any:
+    """
+    Pull one result of the triggered run; of a mapped task, the list of all.
+
+    :raises HandOverError: if there is none.
+    :raises AccessDeniedError: if its task does not let the caller read it.
+    """
+    task_id, key = where
+    place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "key": key}
+    value = dag_runs.pull_result(place)
+    if value is dag_runs.MISSING:
+        states = (ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id]) or {}).get(run_id) or {}
+        state = f"is {states[task_id]!r}" if task_id in states else "does not exist there, or is mapped over nothing"
+        raise HandOverError(
+            f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {state} and has pushed no {key!r}. "
+            "Collect what that task pushes in every run, or mend the run and clear this task."
+        )
+    return value
+
+
+def _map_index(operator: Any, trigger: Any, ti: Any) -> int | None:
+    if hasattr(operator, "partial_kwargs"):
+        return None
+    group = operator.get_closest_mapped_task_group()
+    if group is None:
+        return -1
+    # Inside one mapped task group every instance goes with its own sibling, as Airflow's XComArgs do.
+    return int(ti.map_index) if trigger.get_closest_mapped_task_group() is group else None
+
+
+def _parse_output(name: str, output: Any, dag: Any) -> PlainXComArg | ExclusiveInput:
+    if isinstance(output, (PlainXComArg, ExclusiveInput)):
+        return output
+    if isinstance(output, XComArg):
+        raise InvalidScopeError(
+            f"exclusive_keys[{name!r}] is made of outputs (.map, .zip, .concat), and only an output itself can be "
+            "handed over, because no value is copied. Hand over its parts, or the output of a task that combines them."
+        )
+    task_id, key = _parse_pair("exclusive_keys", name, output)
+    if dag is None or not dag.has_task(task_id):
+        known = ", ".join(map(repr, sorted(dag.task_ids)[:8])) if dag is not None else "no Dag"
+        raise InvalidScopeError(
+            f"exclusive_keys[{name!r}] names task {task_id!r}, which is not defined yet; defined so far: {known}. "
+            "Define it before this operator, or pass its output."
+        )
+    return PlainXComArg(dag.get_task(task_id), key)
+
+
+def _parse_pair(argument: str, name: str, where: Any) -> tuple[str, str]:
+    pair = (where, RETURN_KEY) if isinstance(where, str) else where
+    if (
+        not isinstance(pair, (tuple, list))
+        or len(pair) != _PAIR
+        or not all(isinstance(part, str) and part for part in pair)
+    ):
+        accepted = "a task id or a pair of task id and key"
+        if argument == "exclusive_keys":
+            accepted = f"an output of this Dag (an XComArg), {accepted}, or exclusive_input(…)"
+        raise InvalidScopeError(
+            f"{argument}[{name!r}] is {where!r} of type {type(where).__name__}; expected {accepted}."
+        )
+    return pair[0], pair[1]
+
+
+def _check_name(argument: str, name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise InvalidScopeError(f"{argument} has the name {name!r}; expected a text such as 'rows'.")
+    return name

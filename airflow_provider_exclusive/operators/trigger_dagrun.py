@@ -1,0 +1,147 @@
+"""``ExclusiveTriggerDagRunOperator``: triggers a Dag run, hands it outputs, and brings results back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk.exceptions import DagRunTriggerException
+
+from airflow_provider_exclusive import dag_runs
+from airflow_provider_exclusive.declarations import ConsumersHook, create_hook
+from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
+from airflow_provider_exclusive.operators import outputs, triggering
+from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.xcom.finality import final_errors
+
+_KEYS: Final = "exclusive_keys"
+
+
+class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
+    """
+    Triggers a Dag run, hands it chosen outputs, and can bring results back.
+
+    Takes every argument of
+    :class:`~airflow.providers.standard.operators.trigger_dagrun.TriggerDagRunOperator`. Without the two below it is
+    that operator.
+
+    :param exclusive_keys: what the triggered run gets: a name there (for
+        :func:`~airflow_provider_exclusive.exclusive_input`), mapped to an output of this Dag: an XComArg, a task id, a
+        pair of task id and key, or an ``exclusive_input(…)`` that this run was handed itself. The outputs become
+        upstream tasks. Their values are neither pulled nor copied: the triggered run may read them where they are.
+    :param collect: what this task brings back: a name, mapped to a task id of the triggered Dag, or a pair of task id
+        and key. The task then waits for the run, and its own output is a dict of these values, which only its direct
+        downstream tasks may read unless ``pre_execute=consumers(…)`` says otherwise. The collected outputs must let
+        it: ``consumers=["caller"]``.
+    :raises InvalidScopeError: if one of them names no possible output.
+    """
+
+    template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, _KEYS)
+
+    def __init__(
+        self,
+        *,
+        exclusive_keys: Mapping[str, Any] | None = None,
+        collect: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**_scoped(kwargs, collect))
+        self.exclusive_keys = outputs.parse_keys(exclusive_keys, dag=kwargs.get("dag"))
+        self.collect = outputs.parse_collect(collect)
+        _check_conf(self.conf, is_needed=bool(exclusive_keys or collect))
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """See :meth:`airflow.sdk.BaseOperator.partial`."""
+        keys = outputs.parse_keys(kwargs.get(_KEYS), dag=kwargs.get("dag"))
+        collect = kwargs.get("collect")
+        # Given even if empty, so that Airflow refuses both in .expand(…): the scheduler must know what is handed over.
+        return super().partial(**_scoped(kwargs, collect) | {_KEYS: keys, "collect": collect})
+
+    def execute(self, context: Any) -> Any:
+        """
+        Trigger the run, and wait for it and collect if asked to.
+
+        :raises DagRunTriggerException: by which Airflow triggers the run.
+        :raises HandOverError: if the run exists already and gets its inputs from elsewhere, or has no such result.
+        """
+        try:
+            return super().execute(context)
+        except DagRunTriggerException as request:
+            trigger = request
+        if not (self.exclusive_keys or self.collect):
+            raise trigger
+        with final_errors():
+            self._hand_over(trigger, context["ti"])
+        if not self.collect:
+            raise trigger
+        trigger.wait_for_completion = True
+        if trigger.deferrable:
+            raise trigger
+        triggering.trigger_and_wait(trigger, context["ti"], self.log)
+        return self._collected(context["ti"])
+
+    def execute_complete(self, context: Any, event: Any) -> Any:
+        """Go on when the triggered run has ended."""
+        super().execute_complete(context, event)
+        return self._collected(context["ti"]) if self.collect else None
+
+    def _hand_over(self, trigger: DagRunTriggerException, ti: Any) -> None:
+        me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+        _check_conf(trigger.conf, is_needed=True)
+        if trigger.reset_dag_run:
+            _check_existing_run(trigger, me)
+        sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
+        record = HandOver(me, trigger.trigger_dag_id, trigger.dag_run_id, sources)
+        # Before the run exists, so that no task of it can look in vain.
+        ti.xcom_push(key=RECORD_KEY, value=record)
+        trigger.conf = {**(trigger.conf or {}), CONF_KEY: to_pointer(me)}
+
+    def _collected(self, ti: Any) -> dict[str, Any]:
+        with final_errors():
+            return {
+                name: outputs.collect_one(
+                    name, where, dag_id=self.trigger_dag_id, run_id=str(self.trigger_run_id), ti=ti
+                )
+                for name, where in self.collect.items()
+            }
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Any, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # A template field makes the outputs upstream tasks, also in .partial(); rendering it would pull their values.
+        others = [name for name in template_fields if name != _KEYS]
+        super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
+
+
+def _scoped(kwargs: dict[str, Any], collect: Any) -> dict[str, Any]:
+    """Return the arguments with a consumer scope for what is collected, if they have none."""
+    hook = kwargs.get("pre_execute")
+    if not collect or isinstance(hook, ConsumersHook):
+        return kwargs
+    return {**kwargs, "pre_execute": create_hook(None, then=hook)}
+
+
+def _check_conf(conf: Any, *, is_needed: bool) -> None:
+    if is_needed and isinstance(conf, Mapping) and CONF_KEY in conf:
+        raise InvalidScopeError(
+            f"conf has a key {CONF_KEY!r}, under which ExclusiveTriggerDagRunOperator tells the run where its inputs "
+            "are. Use another key in conf."
+        )
+
+
+def _check_existing_run(trigger: DagRunTriggerException, me: TaskIdentity) -> None:
+    """Refuse to reset a run that would go on looking for its inputs elsewhere: Airflow never changes its conf."""
+    conf = dag_runs.find_conf(trigger.trigger_dag_id, trigger.dag_run_id)
+    if conf is None:
+        return
+    owner = read_pointer(conf)
+    if owner is None or not owner.is_same_task_instance(me):
+        triggered_by = f"triggered by {owner}" if owner else "not triggered by an ExclusiveTriggerDagRunOperator"
+        raise HandOverError(
+            f"Run {trigger.dag_run_id} of {trigger.trigger_dag_id} exists already and was {triggered_by}, so it does "
+            f"not look for its inputs at {me}; resetting a run never changes its conf. Use another trigger_run_id, or "
+            "delete that run."
+        )

@@ -1,0 +1,58 @@
+"""
+Triggering a run and waiting for it in the operator's own code.
+
+For a run that is waited for without deferring, Airflow's task runner waits by itself and then ends the task, so that no
+code of an operator runs afterwards. Collecting results needs that code, so the same messages are sent from here.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DagRunTriggerException
+
+_RUN_ID_KEY = "trigger_run_id"  # XCOM_RUN_ID of TriggerDagRunOperator, which its extra link reads
+
+
+def trigger_and_wait(request: DagRunTriggerException, ti: Any, log: Any) -> None:
+    """
+    Do what the task runner would do, and return once the run is in an allowed state.
+
+    :raises AirflowSkipException: if the run exists already and that is to be skipped.
+    :raises AirflowFailException: if it exists already and is not to be reset.
+    :raises AirflowException: if it ends in a failed state.
+    """
+    name = f"run {request.dag_run_id} of {request.trigger_dag_id}"
+    if not _trigger(request):
+        if request.skip_when_already_exists:
+            raise AirflowSkipException(f"Skipped, because {name} exists already.")
+        raise AirflowFailException(f"Could not trigger {name}: it exists already. Use another trigger_run_id.")
+    log.info("Triggered %s.", name)
+    ti.xcom_push(key=_RUN_ID_KEY, value=request.dag_run_id)
+    while (state := _state(request, ti)) not in request.allowed_states:
+        if state in request.failed_states:
+            raise AirflowException(f"{request.trigger_dag_id} failed with failed state {state}: {name}.")
+        log.info("Waiting for %s, which is %s, to become one of %s.", name, state, request.allowed_states)
+
+
+def _state(request: DagRunTriggerException, ti: Any) -> str:
+    time.sleep(request.poke_interval)
+    state = ti.get_dagrun_state(request.trigger_dag_id, request.dag_run_id)
+    return str(getattr(state, "value", state))
+
+
+def _trigger(request: DagRunTriggerException) -> bool:
+    """Return whether the run was triggered; it is not if it exists already."""
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+
+    fields = ("logical_date", "run_after", "conf", "reset_dag_run", "note")
+    answer: Any = task_runner.SUPERVISOR_COMMS.send(
+        TriggerDagRun(
+            dag_id=request.trigger_dag_id,
+            run_id=request.dag_run_id,
+            **{name: getattr(request, name) for name in fields if hasattr(request, name)},
+        )
+    )
+    return not isinstance(answer, ErrorResponse)

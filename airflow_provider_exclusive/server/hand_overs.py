@@ -1,0 +1,126 @@
+"""What a triggered Dag run was handed, as the metadata database and the private key tell the API server."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from airflow_provider_exclusive import envelope
+from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.keyring import Keyring
+from airflow_provider_exclusive.reference import Reference, is_reference_row
+from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.server import callers
+
+log = logging.getLogger(__name__)
+
+_NOT_A_RECORD: Final = (EnvelopeError, ValueError, TypeError, RecursionError)
+
+
+@dataclass(slots=True)
+class ServerHandOvers:
+    """
+    Looks up hand-overs for one request, each at most once.
+
+    :param keyring: None where the API server has no private key: then no record is known to be genuine.
+    """
+
+    keyring: Keyring | None
+    _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
+
+    def of(self, dag_id: str, run_id: str) -> HandOver | None:
+        """See :class:`~airflow_provider_exclusive.hand_over.HandOvers`."""
+        run = (dag_id, run_id)
+        if run not in self._found:
+            self._found[run] = self._look_up(dag_id, run_id)
+        return self._found[run]
+
+    def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
+        if self.keyring is None:
+            return None
+        with _session() as session:
+            trigger = read_pointer(_conf_of(dag_id, run_id, session))
+            if trigger is None:
+                return None
+            # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
+            found = session.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
+        read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
+        return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
+
+
+def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> HandOver | None:
+    try:
+        reference = Reference.from_row(row)
+        _check(reference, trigger, ti_id)
+        return HandOver.from_record(json.loads(_open(reference, keyring)), trigger=trigger)
+    except _NOT_A_RECORD as failure:
+        log.warning("A run points to the hand-over record of %s, which is none: %s", trigger, failure)
+        return None
+
+
+def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
+    if reference.key != RECORD_KEY or not reference.producer.is_same_task_instance(trigger):
+        raise ValueError("it was copied there from elsewhere")
+    if reference.producer.ti_id != ti_id:
+        raise ValueError("its task was cleared, or is tried again, so what it handed over is withdrawn")
+
+
+def _open(reference: Reference, keyring: Keyring) -> bytes:
+    if reference.inline is None or reference.letter is not None or not reference.scope.is_open:
+        raise ValueError("it is not as the operator writes it")
+    context = reference.context()
+    data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
+    return envelope.open_sealed(reference.inline, data_key=data_key, context=context)
+
+
+def _session() -> Any:
+    from airflow.utils.session import create_session
+
+    return create_session(scoped=False)
+
+
+def _conf_of(dag_id: str, run_id: str, session: Any) -> Any:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    return session.scalar(select(DagRun.conf).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+
+
+def _coordinates(trigger: TaskIdentity) -> dict[str, str | int]:
+    names = ("dag_id", "run_id", "task_id", "map_index")
+    return {f"trigger_{name}": getattr(trigger, name) for name in names}
+
+
+@cache
+def _records() -> Any:
+    """
+    Return the statement for the rows at a key of a task instance, each with the id of its present try.
+
+    Airflow's own ``XComModel.get_many`` says the same, but is built anew for every read, which in 3.4 takes 10 ms.
+    """
+    from airflow.models import xcom
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import and_, bindparam, select
+
+    if hasattr(xcom, "XComModelV2"):  # Airflow 3.4 keeps XComs by task instance id
+        rows = xcom.XComModelV2
+        owner = TaskInstance.id == rows.task_instance_id
+    else:
+        rows = xcom.XComModel
+        shared = ("dag_id", "run_id", "task_id", "map_index")
+        owner = and_(*(getattr(TaskInstance, name) == getattr(rows, name) for name in shared))
+    return (
+        select(rows.value, TaskInstance.id)
+        .join(TaskInstance, owner)
+        .where(
+            TaskInstance.dag_id == bindparam("trigger_dag_id"),
+            TaskInstance.run_id == bindparam("trigger_run_id"),
+            TaskInstance.task_id == bindparam("trigger_task_id"),
+            callers.public_map_index(TaskInstance) == bindparam("trigger_map_index"),
+            rows.key == bindparam("record_key"),
+        )
+    )
