@@ -4,8 +4,8 @@ What the plugin costs the API server: a plain read, and an exclusive one that is
 Usage: ``python -m benchmarks.decision_cost [--reads 400]`` in the folder of this repository, with Airflow, psycopg2 and
 PostgreSQL's programs installed; needs no server beforehand. Two API servers on one PostgreSQL, one with the plugin and
 one without, answer the same reads of the same task in turn over loopback. Then eight readers at once read the exclusive
-value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole requests as the client sees them, and of the decision as the
-server's own timer (``exclusive.decision`` of Airflow's metrics) sees it.
+value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole requests as the client
+sees them, and of the decision as the server's own timer (``exclusive.decision`` of Airflow's metrics) sees it.
 """
 
 from __future__ import annotations

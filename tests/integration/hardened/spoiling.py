@@ -1,0 +1,28 @@
+"""Payloads that a reader gets, may have and cannot read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_provider_exclusive import envelope
+from airflow_provider_exclusive.keyring import Keyring
+from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.storage.base import StorageDriver
+from demo.metadata import XComRow
+from demo.stack import AirflowStack
+
+
+def spoil(row: XComRow, *, stack: AirflowStack, driver: StorageDriver, keyring: Keyring) -> None:
+    """Change a bit of the payload, for the key ``"flipped"``, or else seal it as one of the codec that the key names."""
+    reference = Reference.from_row(row.value)
+    location = reference.at.partition(":")[2]
+    sealed = driver.retrieve(location)
+    if row.key == "flipped":
+        driver.store(location, sealed[:-1] + bytes([sealed[-1] ^ 1]), ttl_seconds=None)
+        return
+    old_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+    payload = envelope.open_sealed(sealed, data_key=old_key, context=reference.context())
+    other, data_key = replace(reference, codec=row.key), envelope.new_data_key()
+    driver.store(location, envelope.seal(payload, data_key=data_key, context=other.context()), ttl_seconds=None)
+    key_id, wrapped_key = keyring.wrap(data_key, context=other.context())
+    stack.metadata.overwrite(row, replace(other, key_id=key_id, wrapped_key=wrapped_key).to_row())
