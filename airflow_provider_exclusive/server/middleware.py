@@ -28,7 +28,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_XCOMS: Final = "/xcoms/"
+_XCOMS: Final = "/execution/xcoms/"
 _MARKER: Final = f'"{MARKER}"'.encode()
 _LETTER_MAX_BYTES: Final = 1 << 20
 _JSON: Final = b"application/json"
@@ -52,8 +52,7 @@ class ExclusiveMiddleware:
         if not self._tried_to_attach and "app" in scope:
             self._tried_to_attach = True
             self._attachment = attach(scope["app"])
-        is_xcom = scope["type"] == "http" and _XCOMS in scope["path"] and self._attachment is not None
-        if not is_xcom or self._attachment is None:
+        if self._attachment is None or not _is_about_xcoms(scope):
             await self._app(scope, receive, send)
         elif scope["method"] == "POST":
             await self._take_in(self._attachment, scope, receive, send)
@@ -100,7 +99,7 @@ class ExclusiveMiddleware:
             (name, str(len(taken)).encode() if name == b"content-length" else content)
             for name, content in scope["headers"]
         ]
-        await self._app(scope, _replay(_request(taken, more=False), receive), send)
+        await self._app(scope, _replay(_request(taken, more=False), receive), _without_echo(send))
 
 
 @dataclass(slots=True)
@@ -132,6 +131,19 @@ class _HeldResponse:
         ]
         await self.send(self.start)
         await self.send({"type": "http.response.body", "body": bytes(body)})
+
+
+def _is_about_xcoms(scope: Scope) -> bool:
+    """
+    Return whether the execution API's XCom routes will be asked, as Starlette tells it.
+
+    The names of Dags, runs and tasks are in the paths of other routes, too, and anybody may call anything "xcoms". A
+    letter must not be opened there: an answer to a malformed request repeats its body, and with it the wrapped key.
+    """
+    if scope["type"] != "http":
+        return False
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.startswith((f"{root}{_XCOMS}", _XCOMS))
 
 
 def _open_letter(attachment: Attachment, scope: Scope, body: bytes) -> bytes:
@@ -167,6 +179,21 @@ def _replay(first: Message, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replayed
+
+
+def _without_echo(send: Send) -> Send:
+    """Leave the body out of the answer to a malformed request: FastAPI would repeat the row, wrapped key and all."""
+    is_malformed = False
+
+    async def send_on(message: Message) -> None:
+        nonlocal is_malformed
+        if message["type"] == "http.response.start" and message["status"] == 422:  # noqa: PLR2004  # Unprocessable
+            is_malformed = True
+            await _send_json(send, 422, "malformed", "The request that came with this letter is malformed.")
+        elif not is_malformed:
+            await send(message)
+
+    return send_on
 
 
 async def _off_the_loop(function: Callable[..., bytes], *arguments: Any) -> bytes:

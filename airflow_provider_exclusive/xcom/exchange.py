@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
@@ -72,6 +73,8 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
             for position, row in enumerate(rows)
             if is_reference_row(row) and not is_escaped(row)
         }
+        if requested is not None and requested.map_index is None:
+            _require_order_of_map_indexes(list(references.values()))
         opened = dict(zip(references, _open(list(references.values()), running), strict=True))
         return [
             opened[position] if position in opened else _plain_value(row, requested, running)
@@ -134,7 +137,7 @@ def _push_plain(value: Any, target: Target, running: RunningTask | None) -> Any:
         return row
     # Encoded as Airflow itself would, so that a plain task gets back exactly what it would get from Airflow.
     reference = current_store().put_payload(
-        payload, codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
+        [payload], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
     )
     return reference.to_row()
 
@@ -178,6 +181,17 @@ def _checked_reference(row: Mapping[str, Any], requested: Requested | None, runn
             f"{reference.producer}: it was copied there. Clear the producer task to write it anew."
         )
     return reference
+
+
+def _require_order_of_map_indexes(references: Sequence[Reference]) -> None:
+    """Refuse copies between map indexes: Airflow answers a pull of all of them in their order, each of a run once."""
+    places = [(reference.producer.run_id, reference.producer.map_index) for reference in references]
+    is_ordered = all(before <= after for (_, before), (_, after) in pairwise(places))
+    if not is_ordered or len(set(places)) < len(places):
+        raise EnvelopeError(
+            f"Among the map indexes of key {references[0].key!r} of task {references[0].producer.task_id!r}, a row "
+            "holds the reference of another one: it was copied there. Clear the producer task to write them anew."
+        )
 
 
 def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:

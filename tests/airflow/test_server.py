@@ -374,6 +374,25 @@ class TestLetters:
         world.write("DELETE", "stranger", key="letter", by="stranger")
 
     @pytest.mark.parametrize(
+        "path",
+        [
+            "/api/v2/dags/x/dagRuns/y/taskInstances/xcoms/xcomEntries",
+            "/api/v2/dags/xcoms/dagRuns",
+            "/execution/xcoms/{own}?mapped_length=none",
+        ],
+    )
+    def test_a_letter_is_opened_on_no_other_route_and_echoed_by_none(self, world, path):
+        own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/letter"
+        token = world.token_for(world.ti_id("stranger"))
+
+        response = world.client.post(
+            path.format(own=own), json=letter_of(world), headers={"Authorization": f"Bearer {token}"}
+        )
+
+        assert response.is_client_error
+        assert "wrapped_key" not in response.text
+
+    @pytest.mark.parametrize(
         "body", [b'{"__exclusive__": 1, "letter": 3}', b'{"__exclusive__"', b'{"__exclusive__": 1}']
     )
     def test_malformed_letters_are_no_server_error(self, world, body):
