@@ -11,7 +11,10 @@ import os
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from airflow_provider_exclusive.exceptions import EnvelopeError
 
@@ -29,12 +32,25 @@ def new_data_key() -> bytes:
     return os.urandom(KEY_BYTES)
 
 
-def seal(payload: bytes, *, data_key: bytes, context: bytes) -> bytes:
-    """Encrypt ``payload`` and bind it to ``context``; :data:`TAG_BYTES` longer than the payload."""
-    return AESGCM(data_key).encrypt(_PAYLOAD_NONCE, payload, context)
+def seal(*pieces: bytes | memoryview, data_key: bytes, context: bytes) -> bytearray:
+    """
+    Encrypt a payload and bind it to ``context``; :data:`TAG_BYTES` longer than the payload.
+
+    :param pieces: the payload, which need not lie in one piece: joining it would copy it.
+    """
+    cipher = Cipher(AES256(data_key), GCM(_PAYLOAD_NONCE)).encryptor()
+    cipher.authenticate_additional_data(context)
+    size = sum(map(len, pieces))
+    sealed = bytearray(size + TAG_BYTES)
+    position, rest = 0, memoryview(sealed)
+    for piece in pieces:
+        position += cipher.update_into(piece, rest[position:])
+    cipher.finalize()
+    rest[position:] = cipher.tag
+    return sealed
 
 
-def open_sealed(sealed: bytes, *, data_key: bytes, context: bytes) -> bytes:
+def open_sealed(sealed: bytes | bytearray, *, data_key: bytes, context: bytes) -> bytes:
     """
     Decrypt what :func:`seal` wrote.
 

@@ -11,13 +11,14 @@ leaves an orphan and never a dangling reference. This module knows nothing of Ai
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow_provider_exclusive import access, envelope
-from airflow_provider_exclusive.codecs.base import CodecRegistry
+from airflow_provider_exclusive.codecs.base import CodecRegistry, Piece
 from airflow_provider_exclusive.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import (
     EnvelopeError,
@@ -27,7 +28,7 @@ from airflow_provider_exclusive.exceptions import (
 from airflow_provider_exclusive.hand_over import HandOvers, NoHandOvers
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
-from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
 
 log = logging.getLogger(__name__)
@@ -68,12 +69,12 @@ class ExclusiveStore:
         :raises CodecError: if the value cannot be encoded.
         :raises StorageError: if it cannot be kept.
         """
-        name, payload = self.codecs.encode(value, codec=codec)
-        return self.put_payload(payload, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
+        name, pieces = self.codecs.encode(value, codec=codec)
+        return self.put_payload(pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
 
     def put_payload(
         self,
-        payload: bytes,
+        pieces: Sequence[Piece],
         *,
         codec: str,
         length: int | None,
@@ -81,22 +82,23 @@ class ExclusiveStore:
         key: str,
         scope: ConsumerScope,
     ) -> Reference:
-        """Keep an encoded value; see :meth:`put`."""
-        self._check_size(len(payload), key)
-        is_inline = len(payload) + envelope.TAG_BYTES <= self.inline_bytes
+        """Keep an encoded value, given in pieces; see :meth:`put`."""
+        size = sum(map(len, pieces))
+        self._check_size(size, key)
+        is_inline = size + envelope.TAG_BYTES <= self.inline_bytes
         now = self.clock()
         reference = Reference(
             producer=producer,
             key=key,
             scope=scope,
             codec=codec,
-            size=len(payload),
+            size=size,
             length=length,
             created_at=_format_time(now),
             expires_at=self._expiry(now, is_inline=is_inline),
             at=None if is_inline else f"{self.driver.type}:{object_key(producer, key)}",
         )
-        return self._seal(payload, reference)
+        return self._seal(pieces, reference)
 
     def get(self, reference: Reference, *, reader: TaskIdentity | None, hand_overs: HandOvers = _NO_HAND_OVERS) -> Any:
         """Return the value if ``reader`` may have it; see :meth:`get_many`."""
@@ -126,22 +128,23 @@ class ExclusiveStore:
         data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
-        sealed = self._fetch(references)
+        sealed = deque(self._fetch(references))
+        # Each is let go as soon as it is open, so that a large one does not lie in memory twice while it is decoded.
         return [
-            self._open(reference, data_key=data_key, sealed=payload)
-            for reference, data_key, payload in zip(references, data_keys, sealed, strict=True)
+            self._open(reference, data_key=data_key, sealed=sealed.popleft())
+            for reference, data_key in zip(references, data_keys, strict=True)
         ]
 
-    def _seal(self, payload: bytes, reference: Reference) -> Reference:
+    def _seal(self, pieces: Sequence[Piece], reference: Reference) -> Reference:
         data_key = envelope.new_data_key()
-        sealed = envelope.seal(payload, data_key=data_key, context=reference.context())
+        sealed = envelope.seal(*pieces, data_key=data_key, context=reference.context())
         protected = self.keys.protect(data_key, reference)
         if reference.at is None:
-            return replace(protected, inline=sealed)
+            return replace(protected, inline=bytes(sealed))
         self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
         return protected
 
-    def _open(self, reference: Reference, *, data_key: bytes, sealed: bytes | None) -> Any:
+    def _open(self, reference: Reference, *, data_key: bytes, sealed: Payload | None) -> Any:
         if sealed is None:
             raise PayloadNotFoundError(
                 f"The payload of {_describe(reference)} is not in the store any more: it was purged, evicted or "
@@ -154,9 +157,10 @@ class ExclusiveStore:
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"
             ) from failure
+        del sealed
         return self.codecs.decode(reference.codec, payload)
 
-    def _fetch(self, references: Sequence[Reference]) -> list[bytes | None]:
+    def _fetch(self, references: Sequence[Reference]) -> list[Payload | None]:
         stored = [reference for reference in references if reference.at is not None]
         for reference in stored:
             self._check_driver(reference)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from airflow_provider_exclusive.codecs import (
     polars_frames,
     pyarrow_tables,
 )
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Piece
 from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
 from airflow_provider_exclusive.codecs.refusal import origin, refusal
 from airflow_provider_exclusive.exceptions import CodecError
@@ -94,8 +94,12 @@ class ArrowCodec(Codec):
         return self._kind_of(value) is not None
 
     def encode(self, value: Any) -> bytes:
+        """Return the payload; see :meth:`encode_in_pieces`."""
+        return b"".join(self.encode_in_pieces(value))
+
+    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
         """
-        Return the payload.
+        Return the payload; numbers that lie in one piece of memory are not copied.
 
         :raises CodecError: if the value cannot be given back exactly, naming column and way out.
         """
@@ -104,7 +108,8 @@ class ArrowCodec(Codec):
             raise refusal(value, "it is no table, array or scalar of pandas, polars, pyarrow or NumPy")
         kind.require()
         try:
-            return b"".join((kind.mark.ljust(_PREFIX_BYTES, b"\0"), *kind.encode(value, self._plain)))
+            pieces = kind.encode(value, self._plain)
+            return [kind.mark.ljust(_PREFIX_BYTES, b"\0"), *(memoryview(piece).cast("B") for piece in pieces)]
         except CodecError:
             raise
         except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it

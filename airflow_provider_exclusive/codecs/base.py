@@ -7,10 +7,13 @@ A codec's name is authenticated with the payload, and a payload is decoded only 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.exceptions import CodecError
+
+Piece = bytes | memoryview
+"""Part of a payload; a view is one of plain bytes."""
 
 
 class Codec(ABC):
@@ -34,6 +37,16 @@ class Codec(ABC):
         :raises CodecError: naming the type that it cannot carry and the way out.
         """
 
+    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+        """
+        Return the payload in pieces, which joined are what :meth:`encode` returns.
+
+        A codec whose values lie in memory as they travel returns where they lie, so that nothing is copied.
+
+        :raises CodecError: as :meth:`encode`.
+        """
+        return [self.encode(value)]
+
     @abstractmethod
     def decode(self, payload: bytes) -> Any:
         """
@@ -53,15 +66,15 @@ class CodecRegistry:
     def __init__(self, codecs: Iterable[Codec]) -> None:
         self._codecs = {codec.name: codec for codec in codecs}
 
-    def encode(self, value: Any, *, codec: str | None = None) -> tuple[str, bytes]:
+    def encode(self, value: Any, *, codec: str | None = None) -> tuple[str, Sequence[Piece]]:
         """
-        Return the name of the codec used, and the payload.
+        Return the name of the codec used, and the payload in pieces.
 
         :param codec: the name of the codec that the task asks for; None chooses by type.
         :raises CodecError: if no codec takes the value or ``codec`` is not allowed here.
         """
         chosen = self._choose(value) if codec is None else self._named(codec)
-        return chosen.name, chosen.encode(value)
+        return chosen.name, chosen.encode_in_pieces(value)
 
     def decode(self, name: str, payload: bytes) -> Any:
         """

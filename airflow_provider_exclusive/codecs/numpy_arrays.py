@@ -11,14 +11,14 @@ import io
 import math
 from typing import Any, Final
 
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Piece
 from airflow_provider_exclusive.codecs.refusal import refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
 _PLAIN_KINDS: Final = "biufcmMSU"
 
 
-def encode_array(array: Any, _: Codec) -> list[bytes]:
+def encode_array(array: Any, _: Codec) -> list[Piece]:
     """
     Return header and numbers.
 
@@ -34,7 +34,7 @@ def encode_array(array: Any, _: Codec) -> list[bytes]:
     header = io.BytesIO()
     description = npy.header_data_from_array_1_0(array)
     npy.write_array_header_2_0(header, description)
-    return [header.getvalue(), array.tobytes("F" if description["fortran_order"] else "C")]
+    return [header.getvalue(), _numbers(array.T if description["fortran_order"] else array)]
 
 
 def decode_array(body: memoryview, _: Codec) -> Any:
@@ -75,6 +75,12 @@ def decode_scalar(body: memoryview, _: Codec) -> Any:
     if dtype.kind not in _PLAIN_KINDS or dtype.itemsize != len(value):
         raise CodecError("A NumPy scalar in a payload does not have the size that its type says.")
     return np.ndarray((), dtype, buffer=value)[()] if value else dtype.type()
+
+
+def _numbers(array: Any) -> Piece:
+    if not array.flags.c_contiguous or not array.nbytes:
+        return bytes(array.tobytes())
+    return memoryview(array.reshape(-1).view("u1"))
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,6 +9,9 @@ from typing import ClassVar
 
 from airflow_provider_exclusive.exceptions import PayloadNotFoundError
 
+Payload = bytes | bytearray
+"""Sealed bytes; what was read is in either form, as the driver comes by it without a copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPayload:
@@ -39,7 +42,7 @@ class StorageDriver(ABC):
     """The largest object it takes, in bytes, or None if only space limits it."""
 
     @abstractmethod
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:
         """
         Keep ``payload`` durably under ``key`` before returning.
 
@@ -49,7 +52,7 @@ class StorageDriver(ABC):
         """
 
     @abstractmethod
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
         """
         Return the objects in the order of ``keys``, None for each that is not there.
 
@@ -57,7 +60,7 @@ class StorageDriver(ABC):
         :raises StorageError: if it will not.
         """
 
-    def retrieve(self, key: str) -> bytes:
+    def retrieve(self, key: str) -> Payload:
         """
         Return one object.
 

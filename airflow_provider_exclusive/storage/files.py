@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 # No object key has a segment that begins with a dot, so a temporary file can never be taken for an object.
@@ -92,7 +92,7 @@ class FilesDriver(StorageDriver):
     def __repr__(self) -> str:
         return f"FilesDriver({str(self._root)!r})"
 
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
         """Write the file under a temporary name, then rename it: a reader sees all of it or nothing."""
         path = self._path(key)
         with self._translated("write"):
@@ -110,7 +110,7 @@ class FilesDriver(StorageDriver):
                 raise
             _sync_directory(path.parent)
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
         """Read the files one after the other."""
         with self._translated("read"):
             return [_read(self._path(key)) for key in keys]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ObjectStorageDriver(StorageDriver):
     def __repr__(self) -> str:
         return f"ObjectStorageDriver({self._where!r}, conn_id={self._conn_id!r})"
 
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:  # noqa: ARG002 - see the class
         """Put the object; it is visible whole or not at all."""
         path = self._path(key)
         with self._translated():
@@ -73,7 +73,7 @@ class ObjectStorageDriver(StorageDriver):
                 file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
             file_system.pipe_file(path, payload)
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
         """Get the objects, several at a time."""
         paths = [self._path(key) for key in keys]
         with self._translated():

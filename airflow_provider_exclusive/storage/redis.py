@@ -11,18 +11,23 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 from airflow_provider_exclusive.storage.redis_errors import translated
 from airflow_provider_exclusive.storage.redis_facts import RedisFacts
+from airflow_provider_exclusive.storage.redis_replies import get_many
+from airflow_provider_exclusive.storage.redis_settings import RedisSettings, connect_single_node
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.client import Pipeline
+
+__all__ = ["RedisDriver", "RedisSettings", "connect_single_node"]
 
 _Name = TypeVar("_Name", str, bytes)
 _Result = TypeVar("_Result")
@@ -32,91 +37,6 @@ _BACKOFF_BASE_SECONDS: Final = 0.05
 _BACKOFF_CAP_SECONDS: Final = 1.0
 # A string of Redis ends here, whatever the server's memory.
 _MAX_STRING_BYTES: Final = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RedisSettings:
-    """
-    Where a Redis server is and how long to wait for it.
-
-    :param username: an ACL user, or None for the default user.
-    :param ssl: whether the port speaks TLS; the certificate and its host name are always verified.
-    :param ssl_ca_certs: a file with the CA of the server's certificate; None trusts what the machine trusts.
-    :param ssl_certfile: a client certificate for servers that ask for one; ``ssl_keyfile`` is its key.
-    :param key_prefix: what every key begins with, so that an ACL or a person can tell them apart.
-    :param connect_timeout_seconds: for one connection attempt.
-    :param read_timeout_seconds: for silence of the server during one attempt, and for sending one command.
-    :param deadline_seconds: for one round trip with all its retries. An answer that is still arriving is not cut off.
-    :param retries: how often a round trip is repeated after the first attempt; storing and reading are idempotent.
-    :raises ConfigurationError: if the numbers contradict each other.
-    """
-
-    host: str
-    port: int = 6379
-    db: int = 0
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ssl: bool = False
-    ssl_ca_certs: str | None = None
-    ssl_certfile: str | None = None
-    ssl_keyfile: str | None = None
-    key_prefix: str = "exclusive:"
-    connect_timeout_seconds: float = 5
-    read_timeout_seconds: float = 30
-    deadline_seconds: float = 60
-    retries: int = 3
-
-    def __post_init__(self) -> None:
-        for option in ("connect_timeout_seconds", "read_timeout_seconds"):
-            seconds = getattr(self, option)
-            if seconds <= 0:
-                raise ConfigurationError(f"{option}: got {seconds}, expected more than 0 seconds.", option=option)
-        if self.retries < 0:
-            raise ConfigurationError(f"retries: got {self.retries}, expected 0 or more.", option="retries")
-        if self.deadline_seconds < self.attempt_seconds:
-            raise ConfigurationError(
-                f"deadline_seconds: got {self.deadline_seconds}, expected at least the {self.attempt_seconds} seconds "
-                "of connect_timeout_seconds and read_timeout_seconds together, or no attempt could end in time.",
-                option="deadline_seconds",
-            )
-
-    @property
-    def server(self) -> str:
-        """``host:port``, for messages."""
-        return f"{self.host}:{self.port}"
-
-    @property
-    def attempt_seconds(self) -> float:
-        """How long one attempt may hang."""
-        return self.connect_timeout_seconds + self.read_timeout_seconds
-
-
-def connect_single_node(settings: RedisSettings) -> Redis:
-    """Return a client of one server; it connects with its first command."""
-    from redis import Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return Redis(
-        host=settings.host,
-        port=settings.port,
-        db=settings.db,
-        username=settings.username,
-        password=settings.password,
-        socket_connect_timeout=settings.connect_timeout_seconds,
-        socket_timeout=settings.read_timeout_seconds,
-        socket_keepalive=True,
-        # The driver repeats whole round trips itself: retries inside of retries would multiply and know no deadline.
-        retry=Retry(NoBackoff(), 0),
-        # RESP2 needs no greeting that an old server or a narrow ACL would refuse.
-        protocol=2,
-        ssl=settings.ssl,
-        ssl_ca_certs=settings.ssl_ca_certs,
-        ssl_certfile=settings.ssl_certfile,
-        ssl_keyfile=settings.ssl_keyfile,
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-    )
 
 
 class RedisDriver(StorageDriver):
@@ -143,7 +63,7 @@ class RedisDriver(StorageDriver):
     def __repr__(self) -> str:
         return f"RedisDriver({self._settings.server!r}, key_prefix={self._settings.key_prefix!r})"
 
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:
         """Set the key with its expiry in one command."""
         name = self._name(key)
         if len(payload) > _MAX_STRING_BYTES:
@@ -152,14 +72,14 @@ class RedisDriver(StorageDriver):
                 "the value into several keys, or keep it in object storage and push its URL."
             )
         expiry = None if ttl_seconds is None else ttl_seconds * 1000
-        self._round_trip(lambda client: client.set(name, payload, px=expiry))
+        self._round_trip(lambda client: client.set(name, memoryview(payload), px=expiry))
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Read the keys in pipelines of bounded length."""
+    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
+        """Read the keys in round trips of bounded length."""
         names = [self._name(key) for key in keys]
-        payloads: list[bytes | None] = []
+        payloads: list[Payload | None] = []
         for batch in _batches(iter(names)):
-            payloads += self._pipelined(batch, lambda pipeline, name: pipeline.get(name))
+            payloads += self._round_trip(partial(get_many, names=batch))
         return payloads
 
     def delete(self, key: str) -> None:

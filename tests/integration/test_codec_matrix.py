@@ -42,7 +42,8 @@ def through_airflow(value):
 def through_codecs(value):
     arrow, serde = ArrowCodec(), SerdeCodec()
     codecs = CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde])
-    return codecs.decode(*codecs.encode(value))
+    name, pieces = codecs.encode(value)
+    return codecs.decode(name, b"".join(pieces))
 
 
 def settled(value):
