@@ -1,9 +1,10 @@
 """
-What the plugin costs the API server: a plain read, and an exclusive one that is decided and opened there.
+What the plugin costs the API server: a plain read, an exclusive one, and one that was handed to a triggered run.
 
-Usage: ``python -m benchmarks.decision_cost [--reads 400]`` in the folder of this repository, with Airflow, psycopg2 and
-PostgreSQL's programs installed; needs no server beforehand. Two API servers on one PostgreSQL, one with the plugin and
-one without, answer the same reads of the same task in turn over loopback. Then eight readers at once read the exclusive
+Usage: ``python -m benchmarks.decision_cost [--reads 200] [--rounds 3]`` in the folder of this repository, with Airflow,
+psycopg2 and PostgreSQL's programs installed; needs no server beforehand. Two API servers on one PostgreSQL, one with
+the plugin and one without, answer the same reads in turn over loopback. Each round starts them anew and in the other
+order, because two processes of the same program differ by some percent. Then eight readers at once read the exclusive
 value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole requests as the client
 sees them, and of the decision as the server's own timer (``exclusive.decision`` of Airflow's metrics) sees it.
 """
@@ -21,9 +22,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,30 +32,39 @@ from urllib.parse import quote
 
 import httpx
 
+from benchmarks.decision_server import TIMES, api_server
 from demo.postgres import postgres_server
-from demo.processes import free_port
 
 WARM_UP = 30
 READERS = 8
 PAUSE_SECONDS = 0.1  # without one, readers wait for the server's only event loop, and for nothing else
-PLUGIN = "airflow_provider_exclusive.plugins.exclusive"
-TIMES = "/decision-times"
 DAG = """
 import datetime
 from airflow.sdk import dag, task
-from airflow_provider_exclusive import exclusive_task
+from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, exclusive_task
 
 @dag(schedule=None, start_date=datetime.datetime(2023, 1, 1))
 def cost():
-    @exclusive_task(consumers=["reader"])
+    @exclusive_task(consumers=["reader", "hand_over"])
     def exclusive(): return "x" * 2000
     @task
     def plain(): return {"padding": "x" * 700}
     @task
     def reader(): ...
-    [exclusive(), plain()] >> reader()
+    value = exclusive()
+    [value, plain()] >> reader()
+    ExclusiveTriggerDagRunOperator(
+        task_id="hand_over", trigger_dag_id="triggered", exclusive_keys={"value": value}
+    )
+
+@dag(schedule=None)
+def triggered():
+    @task
+    def handed_reader(): ...
+    handed_reader()
 
 cost()
+triggered()
 """
 
 
@@ -78,8 +88,8 @@ def prepare(home: Path, database: str) -> None:
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
-def run_dag() -> tuple[str, str]:
-    """Run the Dag once; return its run id and a token of its reader, which is then set to running."""
+def run_dag() -> tuple[str, dict[str, str]]:
+    """Run the Dag once; return its run id and a token for each of the two readers, which are then set to running."""
     from airflow.api_fastapi.execution_api import app
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.models.taskinstance import TaskInstance
@@ -89,154 +99,123 @@ def run_dag() -> tuple[str, str]:
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     run = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder").dags["cost"].test()
     with create_session() as session:
-        reader = session.scalars(select(TaskInstance).where(TaskInstance.task_id == "reader")).one()
-        reader.state = "running"
+        readers = session.scalars(
+            select(TaskInstance).where(TaskInstance.task_id.in_(["reader", "handed_reader"]))
+        ).all()
         generator: Any = app._jwt_generator  # noqa: SLF001  # Airflow's own way to sign a token; it has no public one
-        return str(run.run_id), generator().generate({"sub": str(reader.id), "scope": "execution"})
+        tokens = {}
+        for reader in readers:
+            reader.state = "running"
+            tokens[reader.task_id] = generator().generate({"sub": str(reader.id), "scope": "execution"})
+        return str(run.run_id), tokens
 
 
-def serve(port: int, *, with_plugin: bool) -> None:
-    """Be an API server until killed."""
-    import uvicorn
-    from airflow.api_fastapi.app import create_app
+@dataclass(frozen=True)
+class Reading:
+    """
+    Something to read.
 
-    app = create_app()
-    if not with_plugin:
-        app.user_middleware = [entry for entry in app.user_middleware if getattr(entry.cls, "__module__", "") != PLUGIN]
-    keep_decision_times(app)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    :param name: for the report.
+    :param path: of the request.
+    :param token: of the task that reads.
+    """
 
-
-def keep_decision_times(app: Any) -> None:
-    """Take the place of a metrics server: :data:`TIMES` answers the times of the decisions since it was last asked."""
-    from airflow._shared.observability.metrics import stats
-    from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
-
-    from airflow_provider_exclusive.server import metrics
-
-    times: list[float] = []
-
-    class Keeper(NoStatsLogger):
-        @classmethod
-        def timing(cls, stat: str, dt: Any, **_: Any) -> None:
-            if stat == metrics.DECISION:
-                times.append(dt.total_seconds() * 1000)
-
-    async def answer(_: Any) -> JSONResponse:
-        # Here, because Airflow sets up its own metrics when the server starts.
-        stats.initialize(factory=Keeper, export_legacy_names=False)
-        kept = list(times)
-        times.clear()
-        return JSONResponse(kept)
-
-    app.router.routes.insert(0, Route(TIMES, answer))
+    name: str
+    path: str
+    token: str
 
 
-@contextmanager
-def api_server(*, with_plugin: bool) -> Iterator[httpx.Client]:
-    """A client of an API server in a process of its own, once that answers."""
-    port = free_port()
-    mode = "with" if with_plugin else "without"
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.decision_cost", "--serve", str(port), mode])
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            while not is_up(client):
-                time.sleep(0.2)
-            yield client
-    finally:
-        process.kill()
-        process.wait()
+def readings(run_id: str, tokens: dict[str, str]) -> list[Reading]:
+    """What is read: a plain value, an exclusive one, and the same from the triggered run."""
+    path = f"/execution/xcoms/cost/{quote(run_id, safe='')}/{{}}/return_value"
+    return [
+        Reading("plain", path.format("plain"), tokens["reader"]),
+        Reading("exclusive", path.format("exclusive"), tokens["reader"]),
+        Reading("handed over", path.format("exclusive"), tokens["handed_reader"]),
+    ]
 
 
-def is_up(client: httpx.Client) -> bool:
-    """Return whether the server answers."""
-    try:
-        return client.get("/execution/health").is_success
-    except httpx.TransportError:
-        return False
-
-
-def measure(reads: int, run_id: str, token: str) -> dict[str, list[float]]:
-    """Return the milliseconds of each read, by what was read and from which server."""
-    headers = {"Authorization": f"Bearer {token}"}
-    paths = {
-        task_id: f"/execution/xcoms/cost/{quote(run_id, safe='')}/{task_id}/return_value"
-        for task_id in ("plain", "exclusive")
-    }
-    with api_server(with_plugin=True) as plugin, api_server(with_plugin=False) as without:
-        plugin.headers, without.headers = headers, headers
-        plugin.get(TIMES)
-        times = measure_in_turn(reads, paths, {"plugin": plugin, "without": without})
-        times["decision, in the server"] = plugin.get(TIMES).json()[-reads:]
-        times[f"exclusive, {READERS} readers"] = measure_at_once(reads, paths["exclusive"], plugin)
-        times[f"decision, in the server, {READERS} readers"] = plugin.get(TIMES).json()
+def measure(reads: int, number: int, wanted: list[Reading]) -> dict[str, list[float]]:
+    """Return the milliseconds of each read in one round, by what was read and from which server."""
+    order = ("plugin", "without") if number % 2 else ("without", "plugin")
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(api_server(with_plugin=name == "plugin")) for name in order}
+        servers["plugin"].get(TIMES)
+        times = measure_in_turn(reads, wanted, servers)
+        exclusive = wanted[1]
+        measure_at_once(WARM_UP, exclusive, servers["plugin"])
+        servers["plugin"].get(TIMES)
+        times[f"exclusive, {READERS} readers"] = measure_at_once(reads, exclusive, servers["plugin"])
+        times[f"decision in the server, {READERS} readers"] = servers["plugin"].get(TIMES).json()
     return times
 
 
-def measure_in_turn(reads: int, paths: dict[str, str], servers: dict[str, httpx.Client]) -> dict[str, list[float]]:
+def measure_in_turn(reads: int, wanted: list[Reading], servers: dict[str, httpx.Client]) -> dict[str, list[float]]:
     """Read everything from every server in random order, again and again."""
     times: dict[str, list[float]] = defaultdict(list)
     for number in range(-WARM_UP, reads):
-        turns = list(product(paths, servers))
+        turns = list(product(wanted, servers))
         random.shuffle(turns)  # the first read after a pause is dearer, whichever it is
-        for what, server in turns:
-            elapsed, opened = read(servers[server], paths[what])
-            if opened != (server == "plugin" and what == "exclusive"):
-                raise SystemExit(f"{what} from the server {server}: opened is {opened}")
+        for reading, server in turns:
+            elapsed, opened = read(servers[server], reading)
+            is_decided = server == "plugin" and reading.name != "plain"
+            if opened != is_decided:
+                raise SystemExit(f"{reading.name} from the server {server}: opened is {opened}")
+            decisions = servers[server].get(TIMES).json() if is_decided else []
             if number >= 0:
-                times[f"{what}, {server}"].append(elapsed)
+                times[f"{reading.name}, {server}"].append(elapsed)
+                if is_decided:
+                    times[f"decision in the server, {reading.name}"] += decisions
     return times
 
 
-def measure_at_once(reads: int, path: str, server: httpx.Client) -> list[float]:
+def measure_at_once(reads: int, reading: Reading, server: httpx.Client) -> list[float]:
     """Let several clients read the same, each after a pause."""
 
     def read_after_pause(client: httpx.Client) -> float:
         time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
-        return read(client, path)[0]
+        return read(client, reading)[0]
 
     def read_on(_: int) -> list[float]:
-        with httpx.Client(base_url=server.base_url, headers=server.headers, timeout=30) as client:
+        with httpx.Client(base_url=server.base_url, timeout=30) as client:
             return [read_after_pause(client) for _ in range(reads)]
 
     with ThreadPoolExecutor(READERS) as pool:
         return [elapsed for found in pool.map(read_on, range(READERS)) for elapsed in found]
 
 
-def read(client: httpx.Client, path: str) -> tuple[float, bool]:
+def read(client: httpx.Client, reading: Reading) -> tuple[float, bool]:
     """Return how many ms one read took, and whether it came with a data key."""
     begin = time.perf_counter()
-    response = client.get(path)
+    response = client.get(reading.path, headers={"Authorization": f"Bearer {reading.token}"})
     elapsed = (time.perf_counter() - begin) * 1000
     return elapsed, "data_key" in response.raise_for_status().text
 
 
-def report(times: dict[str, list[float]]) -> None:
+def report(rounds: list[dict[str, list[float]]]) -> None:
     """Print what was measured."""
-    for name, found in times.items():
+    for name in rounds[0]:
+        found = [elapsed for times in rounds for elapsed in times[name]]
         p99 = statistics.quantiles(found, n=100)[98]
-        print(f"{name:36}  median {statistics.median(found):6.2f} ms   p99 {p99:6.2f} ms   ({len(found)} reads)")
-    median = {name: statistics.median(found) for name, found in times.items()}
-    ratio = median["plain, plugin"] / median["plain, without"]
-    print(f"a plain read takes {ratio:.3f} of its time without the plugin")
-    added = median["exclusive, plugin"] - median["exclusive, without"]
-    print(f"deciding and opening an exclusive read adds {added:.2f} ms for the client")
+        print(f"{name:38}  median {statistics.median(found):6.2f} ms   p99 {p99:6.2f} ms   ({len(found)} reads)")
+    ratios = [
+        statistics.median(times["plain, plugin"]) / statistics.median(times["plain, without"]) for times in rounds
+    ]
+    print(
+        f"a plain read takes {', '.join(f'{ratio:.3f}' for ratio in ratios)} of its time without the plugin, by round"
+    )
 
 
 def main() -> None:
-    """Measure and print, or be one of the two servers."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reads", type=int, default=400)
-    parser.add_argument("--serve", nargs=2, metavar=("PORT", "with|without"), help=argparse.SUPPRESS)
+    parser.add_argument("--reads", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.serve:
-        serve(int(arguments.serve[0]), with_plugin=arguments.serve[1] == "with")
-        return
     with tempfile.TemporaryDirectory(prefix="exclusive-cost-") as home, postgres_server() as database:
         prepare(Path(home), database)
-        report(measure(arguments.reads, *run_dag()))
+        wanted = readings(*run_dag())
+        report([measure(arguments.reads, number, wanted) for number in range(arguments.rounds)])
 
 
 if __name__ == "__main__":

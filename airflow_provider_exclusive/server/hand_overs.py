@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -77,10 +79,14 @@ def _open(reference: Reference, keyring: Keyring) -> bytes:
     return envelope.open_sealed(reference.inline, data_key=data_key, context=context)
 
 
-def _session() -> Any:
+@contextmanager
+def _session() -> Iterator[Any]:
     from airflow.utils.session import create_session
 
-    return create_session(scoped=False)
+    with create_session(scoped=False) as session:
+        # Nothing is written, so two round trips for a transaction are two too many.
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
 
 
 def _conf_of(dag_id: str, run_id: str, session: Any) -> Any:

@@ -1,0 +1,84 @@
+"""An API server with or without the plugin, which tells how long its decisions took; for ``decision_cost``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from demo.processes import free_port
+
+PLUGIN = "airflow_provider_exclusive.plugins.exclusive"
+TIMES = "/decision-times"
+
+
+def serve(port: int, *, with_plugin: bool) -> None:
+    """Be an API server until killed."""
+    import uvicorn
+    from airflow.api_fastapi.app import create_app
+
+    app = create_app()
+    if not with_plugin:
+        app.user_middleware = [entry for entry in app.user_middleware if getattr(entry.cls, "__module__", "") != PLUGIN]
+    keep_decision_times(app)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+def keep_decision_times(app: Any) -> None:
+    """Take the place of a metrics server: :data:`TIMES` answers the times of the decisions since it was last asked."""
+    from airflow._shared.observability.metrics import stats
+    from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    from airflow_provider_exclusive.server import metrics
+
+    times: list[float] = []
+
+    class Keeper(NoStatsLogger):
+        @classmethod
+        def timing(cls, stat: str, dt: Any, **_: Any) -> None:
+            if stat == metrics.DECISION:
+                times.append(dt.total_seconds() * 1000)
+
+    async def answer(_: Any) -> JSONResponse:
+        # Here, because Airflow sets up its own metrics when the server starts.
+        stats.initialize(factory=Keeper, export_legacy_names=False)
+        kept = list(times)
+        times.clear()
+        return JSONResponse(kept)
+
+    app.router.routes.insert(0, Route(TIMES, answer))
+
+
+@contextmanager
+def api_server(*, with_plugin: bool) -> Iterator[httpx.Client]:
+    """A client of an API server in a process of its own, once that answers."""
+    port = free_port()
+    mode = "with" if with_plugin else "without"
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.decision_server", str(port), mode])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            while not is_up(client):
+                time.sleep(0.2)
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_up(client: httpx.Client) -> bool:
+    """Return whether the server answers."""
+    try:
+        return client.get("/execution/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), with_plugin=sys.argv[2] == "with")
