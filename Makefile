@@ -5,6 +5,7 @@ AIRFLOW ?= 3.3.2
 PYTHON  ?= python3
 STORE   ?= files
 KEEP    ?=
+QUICK   ?=
 
 VENV := .venv-$(AIRFLOW)
 BIN  := $(CURDIR)/$(VENV)/bin
@@ -23,7 +24,7 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit lint ruff types imports budgets integration servers lock clean
+.PHONY: help demo test unit lint ruff types imports budgets integration bench servers lock clean
 
 help: ## list these targets
 	@echo "usage: make TARGET [AIRFLOW=$(AIRFLOW)] [PYTHON=$(PYTHON)]"
@@ -56,9 +57,14 @@ budgets: $(VENV)/.development ## the length of modules and functions; prints the
 # The tests run in a copy without the source tree, so that they can import nothing but the installed wheel.
 integration: $(VENV)/.development servers ## the tests with real servers and a real Airflow, against the built wheel
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	cp -R pyproject.toml README.md demo example_dags tests build/wheel-tests/
-	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/airflow
+	cp -R pyproject.toml README.md docs demo example_dags tests build/wheel-tests/
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/airflow
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
+
+# matplotlib and what it needs are not in the lock files: only this target draws.
+bench: $(VENV)/.development servers ## measure this backend and others beside Airflow's own (half an hour) [QUICK=1: 3 minutes]
+	$(PIP) --quiet --group bench --constraint $(LOCK) --prerelease allow
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 servers: $(VENV)/.package ## install redis-server and PostgreSQL by the system's package manager where missing
 	@$(BIN)/python -m demo.system_packages redis postgresql

@@ -64,9 +64,8 @@ class ExclusiveMiddleware:
         await self._app(scope, receive, response.receive_message)
         if not response.is_held:
             return
-        if _MARKER not in response.body:
-            await response.release(response.body)
-            return
+        # Only now, because the route has given back its connection to the database: a decision takes one, and requests
+        # that hold one each while they wait for another would wait for ever.
         try:
             with metrics.timed(metrics.DECISION):
                 body = await _off_the_loop(answer_read, attachment, scope, bytes(response.body))
@@ -104,7 +103,7 @@ class ExclusiveMiddleware:
 
 @dataclass(slots=True)
 class _HeldResponse:
-    """Holds back a successful response until it is complete; passes every other one on as it comes."""
+    """Holds back a successful response with our marker in it; passes every other one on, whole or as it comes."""
 
     send: Send
     is_held: bool = False
@@ -120,6 +119,9 @@ class _HeldResponse:
             message["headers"] = [*message.get("headers", ()), (PROBE_HEADER, b"attached")]
         elif message["type"] == "http.response.body" and self.is_held:
             self.body += message.get("body", b"")
+            if not message.get("more_body", False) and _MARKER not in self.body:
+                self.is_held = False
+                await self.release(self.body)
             return
         await self.send(message)
 

@@ -1,0 +1,121 @@
+"""What the tasks of ``benchmarks/dags`` do under load; see :mod:`benchmarks.probe`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.payloads import PAYLOADS, mix, text
+from benchmarks.probe import OWN, SIDES, THEIRS, Task
+
+PHASES: Final = (OWN, THEIRS, THEIRS, OWN)
+MAPPED_SIZES: Final = (64, 2048)
+"""Characters of a mapped value: one that rides in the row, and one that lies in the store."""
+_PAUSE_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 300.0
+
+
+def push_for_readers() -> None:
+    """Push one value on each side."""
+    task = Task.current()
+    for side in SIDES:
+        task.push(side, side, PAYLOADS[task.order.payload].build())
+
+
+def read_on(readers: int) -> None:
+    """Count how often this task pulls within each phase, while ``readers`` tasks do the same at the same time."""
+    task = Task.current()
+    for side in SIDES:
+        task.pull(side, side, task_id="produce")
+    begin = _meet(Path(task.order.results), readers, task.map_index)
+    pulls: Counter[str] = Counter()
+    for number, side in enumerate(PHASES):
+        start = begin + number * (task.order.seconds + _PAUSE_SECONDS)
+        time.sleep(max(0.0, start - time.time()))
+        while time.time() < start + task.order.seconds:
+            task.pull(side, side, task_id="produce")
+            pulls[side] += 1
+    task.leave(f"reader-{task.map_index}", pulls)
+
+
+def push_mix() -> None:
+    """Push the stated mix on one side."""
+    task = Task.current()
+    for key, value in mix().items():
+        task.push(task.order.side, key, value)
+    task.leave(f"pushed-{task.run_id}", {})
+
+
+def pull_mix() -> None:
+    """Pull it."""
+    task = Task.current()
+    for key in mix():
+        task.pull(task.order.side, key, task_id="produce")
+    task.leave(f"pulled-{task.run_id}", {})
+
+
+def push_mapped(number: int) -> None:  # noqa: ARG001  # the map index, which Airflow tells by itself
+    """Push one value of each size on each side, as one of many map indexes."""
+    task = Task.current()
+    for size in MAPPED_SIZES:
+        for side in SIDES:
+            task.push(side, f"{side}-{size}", text(size))
+
+
+def pull_mapped(count: int) -> None:
+    """Pull all of them at once, by turns, and once each by Airflow's own backend one by one."""
+    task = Task.current()
+    task.leave("mapped", {str(size): _pull_mapped(task, size, count) for size in MAPPED_SIZES})
+
+
+def _pull_mapped(task: Task, size: int, count: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {OWN: [], THEIRS: [], "own, one by one": [], "requests to Redis": []}
+    with _redis_requests() as requests:
+        for _ in range(task.order.repetitions):
+            for side in SIDES:
+                begin, requests_before = time.perf_counter(), requests["sent"]
+                values = task.pull_all(side, f"{side}-{size}", task_id="produce")
+                seconds[side].append(time.perf_counter() - begin)
+                if values != [text(size)] * count:
+                    raise AssertionError(f"{side}: {len(values or [])} values came, expected {count} equal ones")
+        seconds["requests to Redis"].append(requests["sent"] - requests_before)
+    begin = time.perf_counter()
+    for map_index in range(count):
+        task.pull(OWN, f"{OWN}-{size}", task_id="produce", map_index=map_index)
+    seconds["own, one by one"].append(time.perf_counter() - begin)
+    return seconds
+
+
+@contextmanager
+def _redis_requests() -> Iterator[Counter[str]]:
+    """Count what this process sends to Redis: one for each command, and one for a whole pipeline of them."""
+    import redis
+
+    sent: Counter[str] = Counter()
+    connection: Any = redis.Connection
+    original = connection.send_packed_command
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        sent["sent"] += 1
+        return original(*arguments, **options)
+
+    connection.send_packed_command = counted
+    try:
+        yield sent
+    finally:
+        connection.send_packed_command = original
+
+
+def _meet(folder: Path, readers: int, number: int) -> float:
+    """Wait until all readers are here, and return when all of them begin, in seconds since 1970."""
+    (folder / f"ready-{number}").touch()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while len(ready := list(folder.glob("ready-*"))) < readers:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(ready)} of {readers} readers came within {_PATIENCE_SECONDS:g} s.")
+        time.sleep(0.05)
+    return max(path.stat().st_mtime for path in ready) + _PAUSE_SECONDS

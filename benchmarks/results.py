@@ -1,0 +1,51 @@
+"""Result files, and the figures that are made of samples."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Samples = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def read_results(folder: str) -> dict[str, Any]:
+    """Return the results that tasks have left in a folder so far, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("[!.]*.json"))}
+
+
+def summarise(samples: Samples) -> dict[str, dict[str, float]]:
+    """Return by operation: median and 95th percentile of the clock, mean processor times, all in ms; and how many."""
+    return {name: _figures(found) for name, found in samples.items()}
+
+
+def floor_of(figures: Mapping[str, Mapping[str, float]]) -> float:
+    """Return the floor in ms: Airflow's round trip, the bytes through a socket and the codec."""
+    return sum(figures[part]["median"] for part in ("round trip", "socket", "codec"))
+
+
+def in_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """Return median and extremes of durations, in ms."""
+    return {
+        "median": _round(statistics.median(seconds)),
+        "least": _round(min(seconds)),
+        "most": _round(max(seconds)),
+        "count": len(seconds),
+    }
+
+
+def _figures(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    clock = sorted(sample["clock"] for sample in found)
+    return {
+        "median": _round(statistics.median(clock)),
+        "p95": _round(clock[min(len(clock) - 1, round(0.95 * len(clock)))]),
+        "worker_cpu": _round(statistics.fmean(sample["worker"] for sample in found)),
+        "api_server_cpu": _round(statistics.fmean(sample["api_server"] for sample in found)),
+        "count": len(found),
+    }
+
+
+def _round(seconds: float) -> float:
+    return round(seconds * 1000, 3)
