@@ -21,11 +21,15 @@ from airflow_provider_exclusive import runtime
 from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.xcom import exchange
 from airflow_provider_exclusive.xcom.finality import server_refusals
+from airflow_provider_exclusive.xcom.preloading import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
 _hands_rows_through: ContextVar[bool] = ContextVar("exclusive_hands_rows_through", default=False)
 _deleting: ContextVar[Target | None] = ContextVar("exclusive_deleting", default=None)
+
+
+preload_before_forks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import sys
 
 import pytest
@@ -533,7 +534,12 @@ def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
 
         load(extract())
 
-    with caplog.at_level("INFO"):
+    # By its own logger: an API server that ran in this process has set up logging anew.
+    log = logging.getLogger("airflow_provider_exclusive.xcom.exchange")
+    monkeypatch.setattr(log, "disabled", False)
+    monkeypatch.setattr(log, "propagate", False)
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    with caplog.at_level("INFO", logger=log.name):
         Run(dag)
     composition._settings.cache_clear()
 
