@@ -53,13 +53,21 @@ def identity_of(ti_id: UUID) -> TaskIdentity:
     return _identity(row, ti_id)
 
 
-def _find_row(ti_id: UUID) -> Any:
+def connect() -> Any:
+    """
+    Return a connection to the metadata database, for reading: without the two round trips of a transaction.
+
+    A decision takes some with every read, and an ORM session would double its price.
+    """
     from airflow import settings
 
-    # A look-up for every decision: a connection is enough, without the two round trips of a transaction around it.
     if settings.engine is None:
         raise RuntimeError("this process has no connection to the metadata database")
-    with _without_transactions(settings.engine).connect() as connection:
+    return _without_transactions(settings.engine).connect()
+
+
+def _find_row(ti_id: UUID) -> Any:
+    with connect() as connection:
         for statement in _statements():
             if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
                 return found

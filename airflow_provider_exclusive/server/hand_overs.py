@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -44,12 +42,12 @@ class ServerHandOvers:
     def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
         if self.keyring is None:
             return None
-        with _session() as session:
-            trigger = read_pointer(_conf_of(dag_id, run_id, session))
+        with callers.connect() as connection:
+            trigger = read_pointer(_conf_of(dag_id, run_id, connection))
             if trigger is None:
                 return None
             # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
-            found = session.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
+            found = connection.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
         read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
         return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
 
@@ -79,21 +77,16 @@ def _open(reference: Reference, keyring: Keyring) -> bytes:
     return envelope.open_sealed(reference.inline, data_key=data_key, context=context)
 
 
-@contextmanager
-def _session() -> Iterator[Any]:
-    from airflow.utils.session import create_session
-
-    with create_session(scoped=False) as session:
-        # Nothing is written, so two round trips for a transaction are two too many.
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        yield session
+def _conf_of(dag_id: str, run_id: str, connection: Any) -> Any:
+    return connection.execute(_confs(), {"run_dag_id": dag_id, "run_run_id": run_id}).scalar()
 
 
-def _conf_of(dag_id: str, run_id: str, session: Any) -> Any:
+@cache
+def _confs() -> Any:
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
+    from sqlalchemy import bindparam, select
 
-    return session.scalar(select(DagRun.conf).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    return select(DagRun.conf).where(DagRun.dag_id == bindparam("run_dag_id"), DagRun.run_id == bindparam("run_run_id"))
 
 
 def _coordinates(trigger: TaskIdentity) -> dict[str, str | int]:
@@ -112,9 +105,10 @@ def _records() -> Any:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import and_, bindparam, select
 
-    if hasattr(xcom, "XComModelV2"):  # Airflow 3.4 keeps XComs by task instance id
+    rows: Any
+    if hasattr(xcom, "XComModelV2"):  # Airflow 3.4 keeps XComs by task instance id, and those of earlier tries, too
         rows = xcom.XComModelV2
-        owner = TaskInstance.id == rows.task_instance_id
+        owner = and_(TaskInstance.id == rows.task_instance_id, TaskInstance.working_set.is_(True))
     else:
         rows = xcom.XComModel
         shared = ("dag_id", "run_id", "task_id", "map_index")
