@@ -59,7 +59,7 @@ integration: $(VENV)/.development servers ## the tests with real servers and a r
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
 	cp -R pyproject.toml README.md docs demo example_dags tests build/wheel-tests/
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/airflow
-	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup tests/integration
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
 
 # matplotlib and what it needs are not in the lock files: only this target draws.
 bench: $(VENV)/.development servers ## measure this backend and others beside Airflow's own (half an hour) [QUICK=1: 3 minutes]

@@ -34,16 +34,8 @@ from demo.environment import airflow_environment, exclusive_options
 from demo.postgres import postgres_server
 from demo.stack import AirflowStack
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "example_dags"
-
-
-def pytest_collection_modifyitems(items):
-    """Let two processes share the tests without starting any Airflow twice: each stack is of one folder."""
-    for item in items:
-        is_hardened = HERE / "hardened" in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("hardened" if is_hardened else "integration"))
 
 
 @pytest.fixture(scope="session")
