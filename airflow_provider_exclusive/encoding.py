@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -39,21 +40,25 @@ def canonical(value: object) -> bytes:
     :param value: None, integers, strings, lists, and dicts with string keys.
     :raises TypeError: for anything else.
     """
-    match value:
-        case None:
-            return b"n"
-        case bool():
-            raise TypeError("no field of a reference is a bool")
-        case int():
-            return _prefixed(b"i", str(value).encode("ascii"))
-        case str():
-            return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))
-        case list():
-            return _prefixed(b"l", b"".join(map(canonical, value)))
-        case dict():
-            pairs = (canonical(name) + canonical(value[name]) for name in sorted(value))
-            return _prefixed(b"d", b"".join(pairs))
+    if value is None:
+        return b"n"
+    if isinstance(value, str):
+        return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _prefixed(b"i", str(value).encode("ascii"))
+    if isinstance(value, list):
+        return _prefixed(b"l", b"".join(map(canonical, value)))
+    if isinstance(value, dict):
+        return _prefixed(
+            b"d", b"".join([part for name in sorted(value) for part in (_name(name), canonical(value[name]))])
+        )
     raise TypeError(f"cannot encode {type(value).__name__}")
+
+
+@functools.lru_cache(maxsize=64)
+def _name(name: str) -> bytes:
+    """Encode the name of a field, of which there are few and always the same."""
+    return canonical(name)
 
 
 def _prefixed(tag: bytes, content: bytes) -> bytes:

@@ -93,15 +93,15 @@ class Reference:
 
         The encoding is canonical and length-prefixed, so two different references never share a context.
         """
-        row = self.to_row()
-        return b"airflow-provider-exclusive reference" + canonical(
-            {name: row.get(name) for name in sorted((_FIELDS | {"at"}) - {"key_id"})}
-        )
+        return b"airflow-provider-exclusive reference" + canonical(self._bound() | {"at": self.at})
 
     def to_row(self) -> dict[str, Any]:
         """Return the JSON that goes into the XCom row."""
         place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
         lock = ("wrapped_key", self.wrapped_key) if self.letter is None else ("letter", self.letter)
+        return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
+
+    def _bound(self) -> dict[str, Any]:
         return {
             MARKER: VERSION,
             "producer": {
@@ -118,9 +118,6 @@ class Reference:
             "length": self.length,
             "created_at": self.created_at,
             "expires_at": self.expires_at,
-            **place,
-            "key_id": self.key_id,
-            lock[0]: to_base64(lock[1]),
         }
 
     def to_answer(self, data_key: bytes | None) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.guard import create_guard
-from airflow_provider_exclusive.server.seam import guard_xcom_access
+from airflow_provider_exclusive.server.reads import create_reads
+from airflow_provider_exclusive.server.seam import ACCESS_CHECK, replace_functions
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def attach(root: Any) -> Attachment | None:
     try:
         _require_execution_api(root)
         settings = config.read_settings()
-        attachment = Attachment(Decisions(_read_keyring(settings)), AuditTrail(settings.audit))
-        guard_xcom_access(partial(create_guard, trail=attachment.trail))
+        decisions, trail = Decisions(_read_keyring(settings)), AuditTrail(settings.audit)
+        guard = partial(create_guard, trail=trail)
+        replace_functions({ACCESS_CHECK: guard, **create_reads(decisions, trail)})
     except Exception:
         # Whatever it is, the API server must start: plain tasks do not depend on this plugin.
         log.exception(
@@ -52,7 +54,7 @@ def attach(root: Any) -> Attachment | None:
         )
         return None
     log.info("The plugin 'exclusive' is attached to the execution API.")
-    return attachment
+    return Attachment(decisions, trail)
 
 
 def _require_execution_api(root: Any) -> None:

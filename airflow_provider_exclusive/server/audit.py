@@ -46,7 +46,7 @@ class AuditTrail:
     _lines: OrderedDict[tuple[Any, ...], _Line] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def record(self, event: str, caller: Caller | None, requested: Requested, *, reason: str, method: str) -> None:
+    def record(self, event: str, caller: Caller | None, *, requested: Requested, reason: str, method: str) -> None:
         """
         Count an event, and write it down if the mode asks for it. Never raises: a decision stands without its audit.
 

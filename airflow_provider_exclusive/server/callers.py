@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any, Final
 from uuid import UUID
+
+from cachetools import LRUCache, cached
 
 from airflow_provider_exclusive.scopes import TaskIdentity
 
@@ -29,9 +34,23 @@ class Caller:
     is_live: bool
 
 
-def find_caller(ti_id: UUID) -> Caller | None:
+@contextmanager
+def looking_up(session: Any) -> Iterator[Any]:
+    """
+    Yield the connection of a request's own database session, and give it back afterwards.
+
+    A request must not hold one connection while it waits for another, as for an audit line: many such requests would
+    wait for ever.
+    """
+    try:
+        yield session.connection()
+    finally:
+        session.rollback()
+
+
+def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
     """Look the task instance up as it is now, in any of its tries; None if there is no such task instance."""
-    row = _find_row(ti_id)
+    row = _find_row(ti_id, connection)
     if row is None:
         return None
     from airflow.utils.state import State
@@ -40,43 +59,25 @@ def find_caller(ti_id: UUID) -> Caller | None:
     return Caller(_identity(row, ti_id), row.try_number, is_live=not has_ended or _ended_recently(row.end_date))
 
 
-@lru_cache(maxsize=_REMEMBERED_CALLERS)
-def identity_of(ti_id: UUID) -> TaskIdentity:
+@cached(LRUCache(_REMEMBERED_CALLERS), key=lambda ti_id, _: ti_id, lock=Lock())
+def identity_of(ti_id: UUID, session: Any) -> TaskIdentity:
     """
     Return the coordinates of a task instance, which never change.
 
     :raises LookupError: if there is no such task instance.
     """
-    row = _find_row(ti_id)
+    with looking_up(session) as connection:
+        row = _find_row(ti_id, connection)
     if row is None:
         raise LookupError("no such task instance")
     return _identity(row, ti_id)
 
 
-def connect() -> Any:
-    """
-    Return a connection to the metadata database, for reading: without the two round trips of a transaction.
-
-    A decision takes some with every read, and an ORM session would double its price.
-    """
-    from airflow import settings
-
-    if settings.engine is None:
-        raise RuntimeError("this process has no connection to the metadata database")
-    return _without_transactions(settings.engine).connect()
-
-
-def _find_row(ti_id: UUID) -> Any:
-    with connect() as connection:
-        for statement in _statements():
-            if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
-                return found
+def _find_row(ti_id: UUID, connection: Any) -> Any:
+    for statement in _statements():
+        if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
+            return found
     return None
-
-
-@lru_cache(maxsize=1)
-def _without_transactions(engine: Any) -> Any:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @cache

@@ -20,7 +20,6 @@ from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row, without_answer
 from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
-from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,15 @@ class Decisions:
 
     keyring: Keyring | None
 
-    def answer(self, rows: Sequence[Any], requested: Requested, caller: Caller | None) -> list[Any]:
+    def answer(
+        self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers
+    ) -> list[Any]:
         """
         Return ``rows`` as ``caller`` may have them.
 
+        :param hand_overs: finds what a run was handed.
         :raises AccessDeniedError: if one of them is out of its reach.
         """
-        hand_overs = ServerHandOvers(self.keyring)
         return [
             self._answer_row(row, requested, caller, hand_overs)
             if is_reference_row(row) and not is_escaped(row)

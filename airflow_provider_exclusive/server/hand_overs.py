@@ -27,9 +27,11 @@ class ServerHandOvers:
     Looks up hand-overs for one request, each at most once.
 
     :param keyring: None where the API server has no private key: then no record is known to be genuine.
+    :param connection: to the metadata database.
     """
 
     keyring: Keyring | None
+    connection: Any
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
 
     def of(self, dag_id: str, run_id: str) -> HandOver | None:
@@ -42,12 +44,12 @@ class ServerHandOvers:
     def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
         if self.keyring is None:
             return None
-        with callers.connect() as connection:
-            trigger = read_pointer(_conf_of(dag_id, run_id, connection))
-            if trigger is None:
-                return None
-            # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
-            found = connection.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
+        run = {"run_dag_id": dag_id, "run_run_id": run_id}
+        trigger = read_pointer(self.connection.execute(_confs(), run).scalar())
+        if trigger is None:
+            return None
+        # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
+        found = self.connection.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
         read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
         return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
 
@@ -75,10 +77,6 @@ def _open(reference: Reference, keyring: Keyring) -> bytes:
     context = reference.context()
     data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
     return envelope.open_sealed(reference.inline, data_key=data_key, context=context)
-
-
-def _conf_of(dag_id: str, run_id: str, connection: Any) -> Any:
-    return connection.execute(_confs(), {"run_dag_id": dag_id, "run_run_id": run_id}).scalar()
 
 
 @cache

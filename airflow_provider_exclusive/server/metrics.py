@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 DECISION: Final = "exclusive.decision"
-"""Timer: from a reference in a response to what the caller may have of it, with all waiting for thread and database."""
+"""Timer: from a reference that a route has found to what the caller may have of it, waiting for the database too."""
 
 
 def count(event: str, reason: str) -> None:

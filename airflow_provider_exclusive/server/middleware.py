@@ -1,9 +1,8 @@
 """
-The middleware around the API server: what comes in as a letter, and what goes out as a reference.
+The middleware around the API server: what comes in as a letter, and what would go out undecided.
 
-It looks at XComs of the execution API only, and at a body only if our marker is in it: rows of plain tasks pass
-untouched, byte for byte. Which XCom a response is about is read from the routing that took place, never from the URL.
-Keys, cipher and database work run off the event loop.
+It looks at XComs of the execution API only. What was decided in :mod:`airflow_provider_exclusive.server.reads` passes
+as it comes; an answer of any other route does not pass if our marker is in it. Keys and cipher work off the event loop.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
+from airflow_provider_exclusive.exceptions import ExclusiveError
 from airflow_provider_exclusive.reference import MARKER, is_escaped, is_reference_row
-from airflow_provider_exclusive.server import metrics
+from airflow_provider_exclusive.server import audit, metrics
+from airflow_provider_exclusive.server.answers import FORBIDDEN
 from airflow_provider_exclusive.server.attachment import Attachment, attach
 from airflow_provider_exclusive.server.guard import LETTER
-from airflow_provider_exclusive.server.reads import answer_read
+from airflow_provider_exclusive.server.reads import DECIDED
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ _XCOMS: Final = "/execution/xcoms/"
 _MARKER: Final = f'"{MARKER}"'.encode()
 _LETTER_MAX_BYTES: Final = 1 << 20
 _JSON: Final = b"application/json"
+_UNKNOWN: Final = "unknown-route"
 PROBE_HEADER: Final = b"x-exclusive-plugin"
 
 
@@ -57,26 +58,19 @@ class ExclusiveMiddleware:
         elif scope["method"] == "POST":
             await self._take_in(self._attachment, scope, receive, send)
         else:
-            await self._answer(self._attachment, scope, receive, send)
+            await self._answer(scope, receive, send)
 
-    async def _answer(self, attachment: Attachment, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _HeldResponse(send)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = _Response(scope, send)
         await self._app(scope, receive, response.receive_message)
-        if not response.is_held:
-            return
-        # Only now, because the route has given back its connection to the database: a decision takes one, and requests
-        # that hold one each while they wait for another would wait for ever.
-        try:
-            with metrics.timed(metrics.DECISION):
-                body = await _off_the_loop(answer_read, attachment, scope, bytes(response.body))
-        except AccessDeniedError as denied:
-            await _refuse(send, denied)
-        except Exception:
-            # A row that cannot be decided is not shown; the caller may retry.
-            log.exception("Could not decide about a read of an exclusive value.")
-            await _send_json(send, 503, "undecided", "The API server could not decide about this read; see its log.")
-        else:
-            await response.release(body)
+        if response.is_refused:
+            log.error("%s %s would have shown an exclusive value undecided.", scope["method"], scope["path"])
+            metrics.count(audit.DENIED, _UNKNOWN)
+            message = (
+                "An exclusive value would have been answered by a route that this release of "
+                "airflow-provider-exclusive does not know. Use a release that supports this version of Airflow."
+            )
+            await _send_json(send, FORBIDDEN, _UNKNOWN, message)
 
     async def _take_in(self, attachment: Attachment, scope: Scope, receive: Receive, send: Send) -> None:
         first = await receive()
@@ -102,37 +96,33 @@ class ExclusiveMiddleware:
 
 
 @dataclass(slots=True)
-class _HeldResponse:
-    """Holds back a successful response with our marker in it; passes every other one on, whole or as it comes."""
+class _Response:
+    """Passes on what was decided; holds back what was not, and refuses it if our marker is in it."""
 
+    scope: Scope
     send: Send
-    is_held: bool = False
-    body: bytearray = field(default_factory=bytearray)
-    start: Message = field(default_factory=dict)
+    is_refused: bool = False
+    _held: list[Message] = field(default_factory=list)
 
     async def receive_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.start = message
-            self.is_held = message["status"] == 200  # noqa: PLR2004  # the one status that carries a value
-            if self.is_held:
-                return
             message["headers"] = [*message.get("headers", ()), (PROBE_HEADER, b"attached")]
-        elif message["type"] == "http.response.body" and self.is_held:
-            self.body += message.get("body", b"")
-            if not message.get("more_body", False) and _MARKER not in self.body:
-                self.is_held = False
-                await self.release(self.body)
+            # Only this status carries a value.
+            is_suspect = message["status"] == 200 and not self.scope.get(DECIDED)  # noqa: PLR2004
+        else:
+            is_suspect = bool(self._held)
+        if not is_suspect:
+            await self.send(message)
             return
-        await self.send(message)
+        self._held.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._judge()
 
-    async def release(self, body: bytes | bytearray) -> None:
-        length = str(len(body)).encode()
-        self.start["headers"] = [
-            (name, length if name.lower() == b"content-length" else content)
-            for name, content in self.start.get("headers", ())
-        ]
-        await self.send(self.start)
-        await self.send({"type": "http.response.body", "body": bytes(body)})
+    async def _judge(self) -> None:
+        body = b"".join(message.get("body", b"") for message in self._held)
+        self.is_refused = _MARKER in body
+        for message in () if self.is_refused else self._held:
+            await self.send(message)
 
 
 def _is_about_xcoms(scope: Scope) -> bool:
@@ -203,10 +193,6 @@ async def _off_the_loop(function: Callable[..., bytes], *arguments: Any) -> byte
 
     result: bytes = await run_sync(function, *arguments)
     return result
-
-
-async def _refuse(send: Send, denied: AccessDeniedError) -> None:
-    await _send_json(send, 403, denied.reason, str(denied))
 
 
 async def _send_json(send: Send, status: int, reason: str, message: str) -> None:

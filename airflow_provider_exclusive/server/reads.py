@@ -1,77 +1,114 @@
-"""One read of the execution API that found a reference: who asks, what was asked for, and what goes back."""
+"""
+Reads of XComs: what a route of Airflow has found, as the caller may have it.
+
+Decided where the route has run: in its thread, on its connection to the database and on the parameters that it used.
+Only a row with our marker costs anything; every other passes untouched.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import MutableMapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.server import audit, callers
-from airflow_provider_exclusive.server.attachment import Attachment
-from airflow_provider_exclusive.server.guard import map_index_of
+from airflow_provider_exclusive.reference import is_reference_row
+from airflow_provider_exclusive.server import answers, audit, callers, metrics
+from airflow_provider_exclusive.server.audit import AuditTrail
+from airflow_provider_exclusive.server.callers import Caller
+from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.guard import ASKING, Asking
+from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
+from airflow_provider_exclusive.server.seam import Create, Function
 
-_COORDINATES: Final = ("dag_id", "run_id", "task_id", "key")
-# How pydantic reads a bool out of a query string.
-_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
-_ITEM: Final = "/item/{offset}"
-_SLICE: Final = "/slice"
+log = logging.getLogger(__name__)
+
+DECIDED: Final = "exclusive_decided"
+"""In the ASGI scope of a request: everything in its answer was decided here."""
 
 
-def answer_read(attachment: Attachment, scope: MutableMapping[str, Any], body: bytes) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Route:
     """
-    Return the body that the caller may have.
+    How a route answers.
 
-    :param scope: the ASGI scope after routing: its path parameters and its token are those that Airflow resolved.
-    :raises AccessDeniedError: if it may not have it.
+    :param field: of its response, where the rows are.
+    :param is_list: whether there is a list of rows rather than one.
+    :param map_index: returns the map index that was asked for, from the arguments of the route.
     """
-    document = json.loads(body)
-    route = getattr(scope.get("route"), "path", "")
-    requested = _requested(scope, route)
-    token = scope.get("ti_token")
-    caller = callers.find_caller(token.id) if token is not None else None
-    try:
-        answered = _answer_document(attachment, document, route, requested, caller)
-    except AccessDeniedError as denied:
-        attachment.trail.record(audit.DENIED, caller, requested, reason=denied.reason, method=scope["method"])
-        raise
-    attachment.trail.record(audit.READ, caller, requested, reason="in-scope", method=scope["method"])
-    return json.dumps(answered).encode()
 
+    field: str
+    is_list: bool = False
+    map_index: Callable[[Mapping[str, Any]], int | None] = lambda _: None
 
-def _answer_document(
-    attachment: Attachment, document: Any, route: str, requested: Requested, caller: callers.Caller | None
-) -> Any:
-    decide = attachment.decisions.answer
-    if route.endswith(_SLICE):
-        return decide(document, requested, caller)
-    if route.endswith(_ITEM):
-        return decide([document], requested, caller)[0]
-    if isinstance(document, dict) and {"key", "value"} <= document.keys():
-        return document | {"value": decide([document["value"]], requested, caller)[0]}
-    raise AccessDeniedError(
-        "Airflow answered this read in a form that this release of airflow-provider-exclusive does not know, and there "
-        "is an exclusive value in it. Use a release that supports this version of Airflow.",
-        reason="unknown-route",
-    )
+    def rows(self, response: Any) -> list[Any]:
+        found = getattr(response, self.field)
+        return list(found) if self.is_list else [found]
 
+    def put_rows(self, response: Any, rows: list[Any]) -> None:
+        setattr(response, self.field, rows if self.is_list else rows[0])
 
-def _requested(scope: MutableMapping[str, Any], route: str) -> Requested:
-    from starlette.datastructures import QueryParams
-
-    path = scope.get("path_params", {})
-    if not all(name in path for name in _COORDINATES):
-        raise AccessDeniedError(
-            "An exclusive value would have been answered outside of the known routes.", reason="unknown-route"
+    def requested(self, arguments: Mapping[str, Any]) -> Requested:
+        takes_earlier_runs = getattr(arguments.get("params"), "include_prior_dates", False)
+        return Requested(
+            dag_id=arguments["dag_id"],
+            run_id=None if takes_earlier_runs else arguments["run_id"],
+            task_id=arguments["task_id"],
+            map_index=self.map_index(arguments),
+            key=arguments["key"],
         )
-    query = QueryParams(scope.get("query_string", b""))
-    is_single = not route.endswith((_SLICE, _ITEM)) and "offset" not in query
-    takes_earlier_runs = query.get("include_prior_dates", "").lower() in _TRUE
-    return Requested(
-        dag_id=path["dag_id"],
-        run_id=None if takes_earlier_runs else path["run_id"],
-        task_id=path["task_id"],
-        map_index=map_index_of(query) if is_single else None,
-        key=path["key"],
-    )
+
+
+def _map_index_of_one(arguments: Mapping[str, Any]) -> int | None:
+    params = arguments["params"]
+    return int(params.map_index) if params.offset is None else None
+
+
+_ROUTES: Final = {
+    "get_xcom": _Route("value", map_index=_map_index_of_one),
+    "get_mapped_xcom_by_index": _Route("root"),
+    "get_mapped_xcom_by_slice": _Route("root", is_list=True),
+}
+
+
+def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
+    """Return, by name of a route of Airflow, what makes the function that takes its place."""
+    return {name: partial(_create_read, route, decisions, trail) for name, route in _ROUTES.items()}
+
+
+def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, original: Function) -> Function:
+    def read(**arguments: Any) -> Any:
+        response = original(**arguments)
+        asking: Asking | None = arguments["session"].info.get(ASKING)
+        if asking is None:
+            return response  # the middleware lets it out only without our marker
+        rows = route.rows(response)
+        if any(map(is_reference_row, rows)):
+            requested = route.requested(arguments)
+            route.put_rows(response, _decide(decisions, trail, rows, requested, asking, arguments["session"]))
+        asking.request.scope[DECIDED] = True
+        return response
+
+    return read
+
+
+def _decide(
+    decisions: Decisions, trail: AuditTrail, rows: Sequence[Any], requested: Requested, asking: Asking, session: Any
+) -> list[Any]:
+    caller: Caller | None = None
+    record = partial(trail.record, requested=requested, method=asking.request.method)
+    try:
+        with callers.looking_up(session) as connection, metrics.timed(metrics.DECISION):
+            caller = callers.find_caller(asking.ti_id, connection)
+            answered = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
+    except AccessDeniedError as denied:
+        record(audit.DENIED, caller, reason=denied.reason)
+        answers.forbid(denied)
+    except Exception as trouble:
+        log.exception("Could not decide about a read of an exclusive value.")
+        answers.undecided("read", trouble)
+    record(audit.READ, caller, reason="in-scope")
+    return answered

@@ -1,52 +1,65 @@
 """
-The one place in the execution API where every access to an XCom is asked for permission: ``has_xcom_access``.
+The functions of Airflow's execution API through which every access to an XCom goes, given another body.
 
-Airflow's routes hold that function itself, so it is given another body. ``dependency_overrides``, FastAPI's own way,
-would analyse every dependency of every request of the execution API anew and double the time of plain reads
-(``benchmarks/decision_cost.py`` measures it).
+Airflow's routes hold these functions themselves, so a new function in their place would not be called. FastAPI's own
+way for dependencies, ``dependency_overrides``, would analyse every dependency of every request of the execution API
+anew and double the time of plain reads.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from types import FunctionType
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
-_EXPECTED: Final = ["dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token"]
-_GUARD: Final = "_airflow_provider_exclusive_guard"
-_ORIGINAL: Final = "_airflow_provider_exclusive_original"
+ACCESS_CHECK: Final = "has_xcom_access"
+"""What every route of XComs asks for permission before it runs."""
 
-Check = Callable[..., bool]
+_CHECK_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
+_READ_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "key", "session")
+_PREFIX: Final = "_airflow_provider_exclusive_"
+
+Function = Callable[..., Any]
+Create = Callable[[Function], Function]
 
 
-def guard_xcom_access(create_guard: Callable[[Check], Check]) -> None:
+def replace_functions(creators: Mapping[str, Create]) -> None:
     """
-    Let a guard decide before any route of an XCom runs; a second call replaces the guard.
+    Let other functions run where Airflow calls its own; a second call replaces those of the first.
 
-    :param create_guard: makes the guard from Airflow's own check, which the guard must ask, too.
-    :raises LookupError: if Airflow's check is not as expected.
+    :param creators: by name of a function of Airflow's module of XCom routes: makes the other function from Airflow's
+        own. It is called with keyword arguments.
+    :raises LookupError: if one of Airflow's functions is not as expected; then none is replaced.
     """
     from airflow.api_fastapi.execution_api.routes import xcoms
 
-    check: Any = xcoms.has_xcom_access
-    original = check.__globals__.get(_ORIGINAL)
-    if original is None:
-        original = _copy_of(check)
-    check.__globals__[_ORIGINAL] = original
-    check.__globals__[_GUARD] = create_guard(original)
-    check.__code__ = _ask_guard.__code__
+    originals = {name: _original(xcoms, name) for name in creators}
+    for name, create in creators.items():
+        setattr(xcoms, f"{_PREFIX}original_{name}", originals[name])
+        setattr(xcoms, f"{_PREFIX}{name}", create(originals[name]))
+        getattr(xcoms, name).__code__ = _forwarding(f"{_PREFIX}{name}", inspect.signature(originals[name]).parameters)
 
 
-def _copy_of(check: Any) -> Check:
-    found = list(inspect.signature(check).parameters)
-    if found != _EXPECTED or not isinstance(check, FunctionType) or check.__code__.co_freevars:
-        raise LookupError(f"Airflow's has_xcom_access takes {found}, expected a plain function of {_EXPECTED}")
-    return FunctionType(check.__code__, check.__globals__, check.__name__, check.__defaults__)
+def _original(module: ModuleType, name: str) -> Function:
+    kept: Function | None = getattr(module, f"{_PREFIX}original_{name}", None)
+    if kept is not None:
+        return kept
+    found: Any = getattr(module, name, None)
+    expected = _CHECK_PARAMETERS if name == ACCESS_CHECK else _READ_PARAMETERS
+    parameters = set(inspect.signature(found).parameters) if isinstance(found, FunctionType) else set()
+    if not parameters.issuperset(expected) or inspect.iscoroutinefunction(found) or found.__code__.co_freevars:
+        raise LookupError(f"Airflow's {name} takes {sorted(parameters)}, expected a plain function of {expected}")
+    original = FunctionType(found.__code__, found.__globals__, found.__name__, found.__defaults__)
+    original.__annotations__ = found.__annotations__
+    return original
 
 
-def _ask_guard(dag_id: Any, run_id: Any, task_id: Any, xcom_key: Any, request: Any, session: Any, token: Any) -> Any:
-    # Only the code of this function is used, in Airflow's module, where the guard is a global.
-    return _airflow_provider_exclusive_guard(  # type: ignore[name-defined]  # noqa: F821  # see above
-        dag_id, run_id, task_id, xcom_key, request, session, token
-    )
+def _forwarding(target: str, parameters: Iterable[str]) -> CodeType:
+    """Return the code of a function of ``parameters`` that calls the global ``target``: FastAPI reads their names."""
+    names = list(parameters)
+    source = f"def forward({', '.join(names)}): return {target}({', '.join(f'{name}={name}' for name in names)})"
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # noqa: S102  # of Airflow's own parameter names and nothing else
+    code: CodeType = namespace["forward"].__code__
+    return code

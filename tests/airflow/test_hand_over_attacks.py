@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from airflow.sdk.execution_time import task_runner
+from airflow.utils.session import create_session
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive import access, dag_runs, runtime
@@ -19,6 +20,7 @@ from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.runtime import RunningTask
 from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
 from tests.airflow import attacks_metadata
 from tests.airflow.attacks_draw import Case, Draw
 from tests.airflow.attacks_garbage import GARBAGE
@@ -75,8 +77,11 @@ def server(rows):
     def ask(case: Case) -> str:
         row = rows.xcoms[case.output]
         caller = Caller(rows.identity(case.reader), 1, is_live=True)
+        requested = Requested(*case.output.at, case.output.key)
         try:
-            (answered,) = decisions.answer([row], Requested(*case.output.at, case.output.key), caller)
+            with create_session() as session:
+                hand_overs = ServerHandOvers(decisions.keyring, session.connection())
+                (answered,) = decisions.answer([row], requested, caller, hand_overs)
         except AccessDeniedError:
             return "denied"
         return "allowed" if answered == row | {"data_key": data_key_of(row)} else "answered in a wrong way"

@@ -23,6 +23,7 @@ from airflow_provider_exclusive.data_keys import HandedDataKeys
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
 from airflow_provider_exclusive.server import audit
+from airflow_provider_exclusive.server.middleware import ExclusiveMiddleware
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
 
@@ -220,7 +221,7 @@ class TestDeniedReads:
     def test_trouble_with_the_database_is_no_permission(self, world, monkeypatch):
         from airflow_provider_exclusive.server import callers
 
-        def broken(_):
+        def broken(*_):
             raise RuntimeError("the database is gone")
 
         monkeypatch.setattr(callers, "_find_row", broken)
@@ -229,6 +230,38 @@ class TestDeniedReads:
 
         assert response.status_code == 503
         assert "data_key" not in response.text
+
+
+class TestARouteThatIsNotKnown:
+    """A later Airflow may answer XComs in ways that nobody here has decided about."""
+
+    def answer(self, body: bytes, *, chunks: int):
+        async def later_airflow(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            pieces = [body] if chunks == 1 else [body[:9], body[9:]]
+            for number, piece in enumerate(pieces):
+                more = number < len(pieces) - 1
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+        app = ExclusiveMiddleware(later_airflow)
+        app._tried_to_attach, app._attachment = True, object()
+        return TestClient(app).get("/execution/xcoms/d/r/t/k/in-a-new-way")
+
+    @pytest.mark.parametrize("chunks", [1, 2])
+    def test_shows_no_exclusive_value(self, world, chunks):
+        body = json.dumps({"rows": [world.row()]}).encode()
+
+        response = self.answer(body, chunks=chunks)
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "unknown-route"
+        assert "wrapped_key" not in response.text
+
+    @pytest.mark.parametrize("chunks", [1, 2])
+    def test_passes_everything_else_on(self, chunks):
+        response = self.answer(b'{"plain": "value"}', chunks=chunks)
+
+        assert (response.status_code, response.content) == (200, b'{"plain": "value"}')
 
 
 class TestPermittedReads:
