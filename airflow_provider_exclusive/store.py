@@ -20,15 +20,12 @@ from typing import Any, Final
 from airflow_provider_exclusive import access, envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry, Piece
 from airflow_provider_exclusive.data_keys import DataKeys
-from airflow_provider_exclusive.exceptions import (
-    EnvelopeError,
-    PayloadNotFoundError,
-    StorageError,
-)
+from airflow_provider_exclusive.envelope import Opening, Sealing
+from airflow_provider_exclusive.exceptions import EnvelopeError, PayloadNotFoundError, StorageError
 from airflow_provider_exclusive.hand_over import HandOvers, NoHandOvers
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
-from airflow_provider_exclusive.storage.base import Payload, StorageDriver
+from airflow_provider_exclusive.storage.base import StorageDriver, Wanted
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
 
 log = logging.getLogger(__name__)
@@ -128,51 +125,47 @@ class ExclusiveStore:
         data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
-        sealed = deque(self._fetch(references))
-        # Each is let go as soon as it is open, so that a large one does not lie in memory twice while it is decoded.
-        return [
-            self._open(reference, data_key=data_key, sealed=sealed.popleft())
-            for reference, data_key in zip(references, data_keys, strict=True)
-        ]
+        openings = deque(self._fetch(references, data_keys))
+        # Each is let go as soon as it is decoded, so that large ones do not all lie in memory twice.
+        return [self._open(reference, openings.popleft()) for reference in references]
 
     def _seal(self, pieces: Sequence[Piece], reference: Reference) -> Reference:
         data_key = envelope.new_data_key()
-        sealed = envelope.seal(*pieces, data_key=data_key, context=reference.context())
         protected = self.keys.protect(data_key, reference)
         if reference.at is None:
-            return replace(protected, inline=bytes(sealed))
-        self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
+            return replace(protected, inline=envelope.seal(*pieces, data_key=data_key, context=reference.context()))
+        sealing = Sealing(pieces, data_key=data_key, context=reference.context())
+        self.driver.store(_location(reference.at), sealing, ttl_seconds=self.ttl_seconds)
         return protected
 
-    def _open(self, reference: Reference, *, data_key: bytes, sealed: Payload | None) -> Any:
-        if sealed is None:
+    def _fetch(self, references: Sequence[Reference], data_keys: Sequence[bytes]) -> list[Opening]:
+        openings, wanted = [], []
+        for reference, data_key in zip(references, data_keys, strict=True):
+            opening = Opening(reference.size, data_key=data_key, context=reference.context())
+            openings.append(opening)
+            if reference.inline is not None:
+                opening.write(reference.inline)
+            else:
+                self._check_driver(reference)
+                wanted.append(Wanted(_location(str(reference.at)), opening, reference.size + envelope.TAG_BYTES))
+        if wanted:
+            self.driver.read_many(wanted)
+        return openings
+
+    def _open(self, reference: Reference, opening: Opening) -> Any:
+        if not opening.has_begun:
             raise PayloadNotFoundError(
                 f"The payload of {_describe(reference)} is not in the store any more: it was purged, evicted or "
                 f"lost, although it should live until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
             )
         try:
-            payload = envelope.open_sealed(sealed, data_key=data_key, context=reference.context())
+            payload = opening.finish()
         except EnvelopeError as failure:
             raise EnvelopeError(
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"
             ) from failure
-        del sealed
         return self.codecs.decode(reference.codec, payload)
-
-    def _fetch(self, references: Sequence[Reference]) -> list[Payload | None]:
-        stored = [reference for reference in references if reference.at is not None]
-        for reference in stored:
-            self._check_driver(reference)
-        locations = [_location(str(reference.at)) for reference in stored]
-        payloads = self.driver.retrieve_many(locations) if locations else []
-        if len(payloads) != len(locations):
-            raise StorageError(
-                f"The {self.driver.type} store answered {len(payloads)} payloads to a request for {len(locations)}; "
-                "none of them is used. Retry; if it persists, the driver is at fault."
-            )
-        fetched = iter(payloads)
-        return [reference.inline if reference.at is None else next(fetched) for reference in references]
 
     def _check_driver(self, reference: Reference) -> None:
         kind = str(reference.at).partition(":")[0]

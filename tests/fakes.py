@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, joined
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix
 
-EVERY_OPERATION = ("store", "retrieve_many", "delete", "scan")
+EVERY_OPERATION = ("store", "read_many", "delete", "scan")
 
 
 class InMemoryDriver(StorageDriver):
@@ -24,17 +24,21 @@ class InMemoryDriver(StorageDriver):
         self.ttl_seconds: dict[str, int | None] = {}
         self._lock = threading.Lock()
 
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:
         check_object_key(key)
         with self._lock:
-            self.payloads[key] = bytes(payload)
+            self.payloads[key] = joined(payload)
             self.ttl_seconds[key] = ttl_seconds
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        for key in keys:
-            check_object_key(key)
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
+        for one in wanted:
+            check_object_key(one.key)
         with self._lock:
-            return [self.payloads.get(key) for key in keys]
+            found = [self.payloads.get(one.key) for one in wanted]
+        for one, payload in zip(wanted, found, strict=True):
+            one.sink.restart()
+            if payload is not None:
+                one.sink.write(payload)
 
     def delete(self, key: str) -> None:
         check_object_key(key)
@@ -57,13 +61,13 @@ class _Wrapper(StorageDriver):
     def _before(self, operation: str) -> None:
         raise NotImplementedError
 
-    def store(self, key: str, payload: bytes, *, ttl_seconds: int | None) -> None:
+    def store(self, key: str, payload: Payload, *, ttl_seconds: int | None) -> None:
         self._before("store")
         self.inner.store(key, payload, ttl_seconds=ttl_seconds)
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        self._before("retrieve_many")
-        return self.inner.retrieve_many(keys)
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
+        self._before("read_many")
+        self.inner.read_many(wanted)
 
     def delete(self, key: str) -> None:
         self._before("delete")

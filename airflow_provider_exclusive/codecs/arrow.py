@@ -21,7 +21,7 @@ from airflow_provider_exclusive.codecs import (
     polars_frames,
     pyarrow_tables,
 )
-from airflow_provider_exclusive.codecs.base import Codec, Piece
+from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
 from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
 from airflow_provider_exclusive.codecs.refusal import origin, refusal
 from airflow_provider_exclusive.exceptions import CodecError
@@ -115,13 +115,13 @@ class ArrowCodec(Codec):
         except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
             raise refusal(value, f"Arrow does not take it ({origin(failure)})") from None
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return the value.
 
         :raises CodecError: if a package is missing here or the payload is not of this codec.
         """
-        kind = _BY_PREFIX.get(payload[:_PREFIX_BYTES])
+        kind = _BY_PREFIX.get(bytes(payload[:_PREFIX_BYTES]))
         if kind is None or not self._allows(kind):
             raise CodecError("An arrow payload holds an unknown kind; read it with a newer release of this package.")
         kind.require()

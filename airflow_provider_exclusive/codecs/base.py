@@ -15,6 +15,9 @@ from airflow_provider_exclusive.exceptions import CodecError
 Piece = bytes | memoryview
 """Part of a payload; a view is one of plain bytes."""
 
+Payload = bytes | bytearray
+"""An encoded value; a bytearray is memory that nothing else uses, so a decoded value may keep it."""
+
 
 class Codec(ABC):
     """Turns values of some types into bytes and back."""
@@ -48,7 +51,7 @@ class Codec(ABC):
         return [self.encode(value)]
 
     @abstractmethod
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return the value that :meth:`encode` was given, equal and of the same type.
 
@@ -76,7 +79,7 @@ class CodecRegistry:
         chosen = self._choose(value) if codec is None else self._named(codec)
         return chosen.name, chosen.encode_in_pieces(value)
 
-    def decode(self, name: str, payload: bytes) -> Any:
+    def decode(self, name: str, payload: Payload) -> Any:
         """
         Return the value.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.codecs.refusal import origin, qualified_name
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -40,7 +40,7 @@ class CloudpickleCodec(Codec):
             ) from None
         return payload
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return the value; runs code of the producer.
 

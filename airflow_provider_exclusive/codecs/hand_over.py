@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.exceptions import CodecError
 from airflow_provider_exclusive.hand_over import HandOver
 
@@ -23,7 +23,7 @@ class HandOverCodec(Codec):
         """Return the payload."""
         return json.dumps(value.to_record()).encode()
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return what :meth:`HandOver.to_record` made; where it lay says whose it is.
 

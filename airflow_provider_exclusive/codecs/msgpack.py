@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import msgpack
 
 from airflow_provider_exclusive.codecs import extensions
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.codecs.refusal import qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -75,7 +75,7 @@ class MsgpackCodec(Codec):
                 "bytes or container in it may hold at most 4 GiB or 4 billion items; split it."
             ) from None
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return the value.
 
@@ -145,7 +145,7 @@ class _Decoder:
         self._nested = nested
         self._depth = 0
 
-    def unpack(self, payload: bytes) -> Any:
+    def unpack(self, payload: Payload) -> Any:
         # unpackb takes the length of the payload for the limit of every length that it reads.
         return msgpack.unpackb(payload, ext_hook=self._restore, strict_map_key=False, unicode_errors="surrogatepass")
 

@@ -50,7 +50,7 @@ def decode_array(body: memoryview, _: Codec) -> Any:
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(numbers):
         raise CodecError("An array payload does not have the size that its header says.")
     array = np.ndarray(shape, dtype, buffer=numbers, order="F" if is_fortran else "C")
-    return array.copy("F" if is_fortran else "C")
+    return array if array.flags.writeable and array.flags.aligned else array.copy("A")
 
 
 def encode_scalar(scalar: Any, _: Codec) -> list[bytes]:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
-from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.codecs.refusal import origin, qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -46,7 +46,7 @@ class SerdeCodec(Codec):
             self._verify(value, payload)
         return payload
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: Payload) -> Any:
         """
         Return the value.
 
@@ -129,7 +129,7 @@ def _is_equal(value: Any, restored: Any) -> bool:
     return is_equal or (value != value and restored != restored)  # noqa: PLR0124  # not a number
 
 
-def _class_name(payload: bytes) -> str:
+def _class_name(payload: Payload) -> str:
     try:
         serialized = json.loads(payload)
     except (ValueError, RecursionError):

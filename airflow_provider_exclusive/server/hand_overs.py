@@ -71,7 +71,7 @@ def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
         raise ValueError("its task was cleared, or is tried again, so what it handed over is withdrawn")
 
 
-def _open(reference: Reference, keyring: Keyring) -> bytes:
+def _open(reference: Reference, keyring: Keyring) -> bytearray:
     if reference.inline is None or reference.letter is not None or not reference.scope.is_open:
         raise ValueError("it is not as the operator writes it")
     context = reference.context()

@@ -3,14 +3,65 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from airflow_provider_exclusive.exceptions import PayloadNotFoundError
 
-Payload = bytes | bytearray
-"""Sealed bytes; what was read is in either form, as the driver comes by it without a copy."""
+Chunk = bytes | bytearray | memoryview
+
+
+class Chunks(Protocol):
+    """
+    Sealed bytes in pieces, the same each time they are asked for.
+
+    A piece is good until the next one is asked for: it may be memory that is used again.
+    """
+
+    def __len__(self) -> int:
+        """Return how many bytes they are together."""
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield the pieces."""
+
+
+Payload = bytes | bytearray | Chunks
+"""Sealed bytes on their way into a store."""
+
+
+class Sink(Protocol):
+    """Takes sealed bytes as they come out of a store."""
+
+    def restart(self) -> None:
+        """Forget what came: reading begins, or begins anew after a failure."""
+
+    def write(self, chunk: Chunk) -> None:
+        """Take the next bytes, which are good during this call. An object without bytes comes as one empty piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    An object to be read.
+
+    :param sink: where its bytes go; nothing is written to it if the object is not there.
+    :param size: how many bytes are expected, or None. More or fewer may come, for the sink to judge.
+    """
+
+    key: str
+    sink: Sink
+    size: int | None = None
+
+
+def chunks_of(payload: Payload) -> Iterable[Chunk]:
+    """Return the pieces of ``payload``."""
+    return (payload,) if isinstance(payload, (bytes, bytearray)) else payload
+
+
+def joined(payload: Payload) -> bytes:
+    """Return ``payload`` in one piece, for a client that takes nothing else."""
+    return b"".join(map(bytes, chunks_of(payload)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +103,21 @@ class StorageDriver(ABC):
         """
 
     @abstractmethod
-    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
         """
-        Return the objects in the order of ``keys``, None for each that is not there.
+        Pass the bytes of objects on as they come.
 
         :raises StorageUnavailableError: if a retry may help.
         :raises StorageError: if it will not.
         """
 
-    def retrieve(self, key: str) -> Payload:
+    def retrieve_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the objects in the order of ``keys``, None for each that is not there; raises as :meth:`read_many`."""
+        sinks = [_Collected() for _ in keys]
+        self.read_many([Wanted(key, sink) for key, sink in zip(keys, sinks, strict=True)])
+        return [sink.payload() for sink in sinks]
+
+    def retrieve(self, key: str) -> bytes:
         """
         Return one object.
 
@@ -78,3 +135,17 @@ class StorageDriver(ABC):
     @abstractmethod
     def scan(self, prefix: str = "") -> Iterator[StoredPayload]:
         """Yield every object whose key starts with ``prefix``, in no order."""
+
+
+class _Collected:
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    def restart(self) -> None:
+        self._chunks.clear()
+
+    def write(self, chunk: Chunk) -> None:
+        self._chunks.append(bytes(chunk))
+
+    def payload(self) -> bytes | None:
+        return b"".join(self._chunks) if self._chunks else None

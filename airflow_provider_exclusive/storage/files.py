@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import Payload, Sink, StorageDriver, StoredPayload, Wanted, chunks_of
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 # No object key has a segment that begins with a dot, so a temporary file can never be taken for an object.
 _TEMPORARY_PREFIX: Final = ".writing-"
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
+_READ_BYTES: Final = 1 << 18
 # A concurrent delete may prune a directory between its creation and its first file; each round needs another delete.
 _PLACING_ATTEMPTS: Final = 20
 
@@ -99,7 +100,7 @@ class FilesDriver(StorageDriver):
             temporary, descriptor = self._open_temporary(path.parent)
             try:
                 with open(descriptor, "wb") as file:  # noqa: PTH123 - it has a descriptor, not a path
-                    file.write(payload)
+                    file.writelines(chunks_of(payload))
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.rename(path)
@@ -110,10 +111,12 @@ class FilesDriver(StorageDriver):
                 raise
             _sync_directory(path.parent)
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Read the files one after the other."""
+        paths = [self._path(one.key) for one in wanted]
         with self._translated("read"):
-            return [_read(self._path(key)) for key in keys]
+            for path, one in zip(paths, wanted, strict=True):
+                _read(path, one.sink)
 
     def delete(self, key: str) -> None:
         """Remove the file, and the directories that it leaves empty."""
@@ -195,11 +198,17 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, sink: Sink) -> None:
+    sink.restart()
     try:
-        return path.read_bytes()
+        file = path.open("rb", buffering=0)
     except (FileNotFoundError, IsADirectoryError):
-        return None
+        return
+    with file:
+        sink.write(b"")  # it is there, if empty
+        buffer = memoryview(bytearray(min(_READ_BYTES, os.fstat(file.fileno()).st_size + 1)))
+        while count := file.readinto(buffer):
+            sink.write(buffer[:count])
 
 
 def _walk(root: Path, folder: str) -> Iterator[tuple[str, int]]:

@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, joined
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 if TYPE_CHECKING:
@@ -71,17 +72,17 @@ class ObjectStorageDriver(StorageDriver):
             file_system = self._file_system()
             if self._protocol in _LOCAL_PROTOCOLS:
                 file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            file_system.pipe_file(path, payload)
+            file_system.pipe_file(path, joined(payload))
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
-        """Get the objects, several at a time."""
-        paths = [self._path(key) for key in keys]
-        with self._translated():
-            file_system = self._file_system()
-            if len(paths) <= 1:
-                return [_read(file_system, path) for path in paths]
-            with ThreadPoolExecutor(min(len(paths), _PARALLEL_READS)) as pool:
-                return list(pool.map(lambda path: _read(file_system, path), paths))
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
+        """Get the objects, several at a time, each whole."""
+        paths = [self._path(one.key) for one in wanted]
+        with self._translated(), ThreadPoolExecutor(_PARALLEL_READS) as pool:
+            read = partial(_read, self._file_system())
+            for one, found in zip(wanted, pool.map(read, paths), strict=True):
+                one.sink.restart()
+                if found is not None:
+                    one.sink.write(found)
 
     def delete(self, key: str) -> None:
         """Remove the object; older versions stay where the bucket keeps versions."""

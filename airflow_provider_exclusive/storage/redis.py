@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage import redis_transfer
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 from airflow_provider_exclusive.storage.redis_errors import translated
 from airflow_provider_exclusive.storage.redis_facts import RedisFacts
-from airflow_provider_exclusive.storage.redis_replies import get_many
 from airflow_provider_exclusive.storage.redis_settings import RedisSettings, connect_single_node
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RedisDriver(StorageDriver):
     whereas ``NX`` would then report a failure that was none.
 
     :param connect: makes a client from the settings without connecting; another one serves Cluster or Sentinel. Reads
-        are pipelined ``GET`` rather than ``MGET``, which a cluster would refuse across slots.
+        are pipelined ``GET`` and ``GETRANGE`` rather than ``MGET``, which a cluster would refuse across slots.
     """
 
     type: ClassVar[str] = "redis"
@@ -72,15 +72,13 @@ class RedisDriver(StorageDriver):
                 "the value into several keys, or keep it in object storage and push its URL."
             )
         expiry = None if ttl_seconds is None else ttl_seconds * 1000
-        self._round_trip(lambda client: client.set(name, memoryview(payload), px=expiry))
+        self._round_trip(lambda client: redis_transfer.write(client, name, payload, expiry_ms=expiry))
 
-    def retrieve_many(self, keys: Sequence[str]) -> list[Payload | None]:
+    def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Read the keys in round trips of bounded length."""
-        names = [self._name(key) for key in keys]
-        payloads: list[Payload | None] = []
-        for batch in _batches(iter(names)):
-            payloads += self._round_trip(partial(get_many, names=batch))
-        return payloads
+        named = [replace(one, key=self._name(one.key)) for one in wanted]
+        for batch in _batches(iter(named)):
+            self._round_trip(partial(redis_transfer.read_many, wanted=batch))
 
     def delete(self, key: str) -> None:
         """Unlink the key; the server frees the memory in the background."""

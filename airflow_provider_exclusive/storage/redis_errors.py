@@ -81,7 +81,7 @@ def _access_error(failure: Exception, server: str) -> StorageError | None:
     if isinstance(failure, exceptions.NoPermissionError):
         return StorageError(
             f"Redis at {server} forbids its user a command or a key. Grant it, for the connection's key_prefix: "
-            "ACL SETUSER <login> ~<key_prefix>* +set +get +unlink +scan +strlen."
+            "ACL SETUSER <login> ~<key_prefix>* +set +get +getrange +unlink +scan +strlen."
         )
     rejected = (
         exceptions.AuthenticationError,

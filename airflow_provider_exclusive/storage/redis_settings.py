@@ -7,14 +7,12 @@ Nothing here is imported from redis-py before a client is made. This module know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from redis import Redis
-
-_PACKED_BYTES: Final = 6000  # longer arguments are sent by themselves; redis-py's own number
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +76,9 @@ def connect_single_node(settings: RedisSettings) -> Redis:
     """Return a client of one server; it connects with its first command."""
     from redis import Redis
     from redis.backoff import NoBackoff
-    from redis.connection import PythonRespSerializer
     from redis.retry import Retry
 
-    client = Redis(
+    return Redis(
         host=settings.host,
         port=settings.port,
         db=settings.db,
@@ -101,7 +98,3 @@ def connect_single_node(settings: RedisSettings) -> Redis:
         ssl_cert_reqs="required",
         ssl_check_hostname=True,
     )
-    # hiredis would copy a payload into a command that it grows step by step; this one sends it as it lies.
-    pool = client.connection_pool
-    pool.connection_kwargs["command_packer"] = PythonRespSerializer(_PACKED_BYTES, pool.get_encoder().encode)
-    return client

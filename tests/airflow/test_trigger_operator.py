@@ -396,7 +396,7 @@ class TestNothingIsCopied:
         triggered.run()
         (large, parts) = seen[0]
         assert (large, len(parts), parts[-1]) == (8_000_000, many, "x" * 600 + str(many - 1))
-        assert 0 < driver.calls["retrieve_many"] <= 2
+        assert 0 < driver.calls["read_many"] <= 2
 
     @pytest.mark.parametrize("total", [1, 500])
     def test_conf_grows_by_little_however_many_keys_there_are(self, nothing, total):

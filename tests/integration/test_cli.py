@@ -299,12 +299,12 @@ class TestDoctorOnRedis:
         assert found["store.round_trip"] == "error"
 
     def test_a_user_who_may_not_ask_is_a_warning_and_everything_else_works(self):
-        acl = ["worker on >secret ~exclusive:* +set +get +unlink +scan +strlen"]
+        acl = ["worker on >secret ~exclusive:* +set +get +getrange +unlink +scan +strlen"]
         with services.redis_server(password="open-sesame", acl=acl, options=DURABLE) as server:
             assert faults_of(server, username="worker", password="secret") == {"redis.info": "warning"}
 
     def test_a_user_who_may_ask_needs_no_other_right_for_it(self):
-        acl = ["worker on >secret ~exclusive:* +set +get +unlink +scan +strlen +info"]
+        acl = ["worker on >secret ~exclusive:* +set +get +getrange +unlink +scan +strlen +info"]
         with services.redis_server(password="open-sesame", acl=acl, options=DURABLE) as server:
             assert faults_of(server, username="worker", password="secret") == {}
 

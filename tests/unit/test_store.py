@@ -1,5 +1,6 @@
 import inspect
 import json
+import os
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_exclusive import envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
 from airflow_provider_exclusive.envelope import TAG_BYTES
@@ -51,9 +53,9 @@ def recording(events, make_store, driver, raw_key):
             events.append("store")
             super().store(key, payload, ttl_seconds=ttl_seconds)
 
-        def retrieve_many(self, keys):
-            events.append(f"fetch {len(keys)}")
-            return super().retrieve_many(keys)
+        def read_many(self, wanted):
+            events.append(f"fetch {len(wanted)}")
+            super().read_many(wanted)
 
     class RecordingKeyring(Keyring):
         def wrap(self, data_key, *, context):
@@ -139,14 +141,43 @@ def test_a_store_that_is_down_is_an_error_not_a_missing_value(failing, put, cons
         failing(StorageUnavailableError("down")).get(put(), reader=consumer)
 
 
-@pytest.mark.parametrize("answer", [[], [None, None], [b"", b"", b""]])
-def test_a_driver_that_answers_too_little_or_too_much_is_not_believed(make_store, driver, put, consumer, answer):
+@pytest.mark.parametrize(
+    "change",
+    [lambda sealed: sealed * 2, lambda sealed: sealed + b"\0", lambda sealed: sealed[:-1], lambda sealed: sealed[:-16]],
+    ids=["twice", "one byte more", "one byte less", "without its tag"],
+)
+def test_a_driver_that_passes_on_too_little_or_too_much_is_not_believed(make_store, driver, put, consumer, change):
     class MiscountingDriver(type(driver)):
-        def retrieve_many(self, keys):
-            return answer
+        def read_many(self, wanted):
+            for one in wanted:
+                one.sink.restart()
+                one.sink.write(change(driver.payloads[one.key]))
 
-    with pytest.raises(StorageError, match=f"answered {len(answer)} payloads to a request for 1"):
+    with pytest.raises(EnvelopeError, match="its payload is not what the producer wrote"):
         make_store(driver=MiscountingDriver()).get(put(), reader=consumer)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 100])
+@pytest.mark.parametrize("step", [1, 3, 16, 1000])
+def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(size, step):
+    payload = os.urandom(size)
+    sealed = envelope.seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
+    opening = envelope.Opening(size, data_key=b"d" * 32, context=b"c")
+    opening.write(sealed[: len(sealed) // 2])
+    with pytest.raises(EnvelopeError):
+        opening.finish()
+    opening.restart()
+    assert not opening.has_begun
+    for begin in range(0, len(sealed), step):
+        opening.write(sealed[begin : begin + step])
+    assert opening.finish() == payload
+
+
+def test_sealing_again_gives_the_same_bytes():
+    sealing = envelope.Sealing([b"a" * 300_000, b"b"], data_key=b"d" * 32, context=b"c")
+    first, second = (b"".join(map(bytes, sealing)) for _ in range(2))
+    assert first == second
+    assert len(first) == len(sealing) == 300_001 + envelope.TAG_BYTES
 
 
 def test_a_lost_payload_names_the_task_to_clear(store, put, consumer):

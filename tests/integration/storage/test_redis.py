@@ -7,10 +7,10 @@ import time
 import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import StoredPayload
+from airflow_provider_exclusive.storage.base import StoredPayload, Wanted
 from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings, connect_single_node
 from tests import services
-from tests.unit.storage.contract import KEY, StorageDriverContract, start_in_child
+from tests.unit.storage.contract import KEY, Collected, StorageDriverContract, start_in_child
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +25,7 @@ def tls_server(tls_files):
 
 @pytest.fixture(scope="module")
 def guarded_server():
-    acl = ["worker on >worker-password ~exclusive:* +set +get +unlink +scan +strlen"]
+    acl = ["worker on >worker-password ~exclusive:* +set +get +getrange +unlink +scan +strlen"]
     with services.redis_server(password="open-sesame", acl=acl) as server:
         yield server
 
@@ -223,6 +223,24 @@ class TestFaults:
                 failed_at = time.monotonic()
         assert failed_at is not None
         assert failed_at - started < QUICK["deadline_seconds"]
+
+    def test_a_read_that_broke_off_begins_anew(self, server):
+        driver = driver_for(server)
+        payload = os.urandom(16_000_000)
+        driver.store(KEY, payload, ttl_seconds=60)
+        admin, sink = client_of(server), Collected()
+        write, cuts = sink.write, [2_500_000]
+
+        def cut_the_connection(chunk):
+            write(chunk)
+            if cuts and len(sink.received) > cuts[0]:
+                cuts.pop()
+                admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        sink.write = cut_the_connection
+        driver.read_many([Wanted(KEY, sink, len(payload))])
+        assert sink.received == payload
+        assert (sink.restarts, cuts) == (2, [])
 
     def test_a_frozen_server_is_unavailable_within_the_deadline(self, server):
         driver = driver_for(server)

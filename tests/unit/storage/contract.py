@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_provider_exclusive.exceptions import PayloadNotFoundError, StorageError
-from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload
+from airflow_provider_exclusive.storage.base import StorageDriver, StoredPayload, Wanted
 
 KEY = "v1/etl/extract/0123456789abcdef0123456789abcdef/fedcba9876543210fedcba9876543210"
 BAD_KEYS = [
@@ -34,6 +34,33 @@ BAD_KEYS = [
     "v1/é",
 ]
 BAD_PREFIXES = ["/", "/etc/", "../", "v1/../", "v1//", ".", "v1/*", "v1/a b"]
+
+
+class Pieces:
+    """A payload in pieces, each of which lies where the one before it lay."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def __iter__(self):
+        memory = bytearray(max(map(len, self.pieces)))
+        for piece in self.pieces:
+            memory[: len(piece)] = piece
+            yield memoryview(memory)[: len(piece)]
+
+
+class Collected:
+    def __init__(self) -> None:
+        self.restarts, self.received = 0, None
+
+    def restart(self) -> None:
+        self.restarts, self.received = self.restarts + 1, None
+
+    def write(self, chunk) -> None:
+        self.received = (self.received or b"") + bytes(chunk)
 
 
 class StorageDriverContract:
@@ -95,6 +122,21 @@ class StorageDriverContract:
         retrieved = driver.retrieve(KEY)
         assert retrieved == payload
         assert type(retrieved) in (bytes, bytearray)
+
+    def test_takes_a_payload_in_pieces_whose_memory_is_used_again(self, driver: StorageDriver):
+        payload = Pieces([b"first", b"", b"second" * 30_000, b"third"])
+        driver.store(KEY, payload, ttl_seconds=60)
+        assert driver.retrieve(KEY) == b"first" + b"second" * 30_000 + b"third"
+
+    @pytest.mark.parametrize("expected", [None, 0, 7, 2_500_000, 2_500_001, 2_500_002, 9_000_000])
+    def test_passes_on_what_is_there_whatever_size_was_expected(self, driver: StorageDriver, expected):
+        payload = os.urandom(2_500_001)
+        driver.store(KEY, payload, ttl_seconds=60)
+        sinks = [Collected() for _ in range(3)]
+        keys = ["v1/none", KEY, "v1/none/either"]
+        driver.read_many([Wanted(key, sink, expected) for key, sink in zip(keys, sinks, strict=True)])
+        assert [sink.received for sink in sinks] == [None, payload, None]
+        assert all(sink.restarts for sink in sinks)
 
     def test_keeps_every_byte_value(self, driver: StorageDriver):
         driver.store(KEY, bytes(range(256)) * 3, ttl_seconds=60)

@@ -29,7 +29,7 @@ class TestCountingDriver(StorageDriverContract):
         driver.store("v1/a", b"1", ttl_seconds=None)
         driver.retrieve("v1/a")
         driver.retrieve_many(["v1/a", "v1/b"])
-        assert driver.calls == {"store": 1, "retrieve_many": 2}
+        assert driver.calls == {"store": 1, "read_many": 2}
 
 
 class TestFailingDriver:
