@@ -199,6 +199,11 @@ def is_reference_row(row: object) -> bool:
     return isinstance(row, Mapping) and MARKER in row
 
 
+def holds_letter(row: object) -> bool:
+    """Return whether a worker without the private key wrote this row; anybody may pretend to be one."""
+    return is_reference_row(row) and "letter" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
+
+
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``row`` without an answer: only the API server gives one, so none may come out of the database."""
     return {name: content for name, content in row.items() if name != _ANSWER}

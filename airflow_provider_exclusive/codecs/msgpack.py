@@ -27,6 +27,7 @@ MAX_NESTED_OBJECTS: Final = 32
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
 _CONTAINERS: Final = frozenset({list, dict})
+_LARGE_LEVEL: Final = 100_000
 _LEVEL_BUFFER_BYTES: Final = 1024  # a packer allocates its buffer up front; only the outermost one is likely to need it
 _MALFORMED: Final = (
     ValueError,
@@ -182,27 +183,31 @@ def _survey(value: Any) -> tuple[set[type], int]:
     Return the types of everything in the lists and dicts of ``value``, and how many levels of them there are.
 
     Level by level, because that leaves the loops to C: asking each item in Python would take longer than packing it. A
-    container counts once in each level, so one that contains itself ends at the limit instead of filling the memory.
+    container counts once in a large level, so one that contains itself ends at the limit instead of filling the memory.
 
     :raises CodecError: at more levels than can be packed.
     """
     found: set[type] = set()
-    level: Iterable[Any] = (value,)
+    level: Collection[Any] = (value,)
     levels = 0
     while (types := set(map(type, level))) & _CONTAINERS:
         levels += 1
         if levels > MAX_LEVELS:
             raise _too_deep()
         found |= types
-        lists = _distinct(level, list) if list in types else ()
-        dicts = _distinct(level, dict) if dict in types else ()
-        found.update(map(type, set(chain.from_iterable(dicts))))
+        lists, dicts = (_those_of(kind, level, types) for kind in (list, dict))
+        found.update(map(type, chain.from_iterable(dicts)))
         level = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, dicts))]
     return found | types, levels
 
 
-def _distinct(items: Iterable[Any], kind: type) -> Collection[Any]:
-    chosen = [item for item in items if type(item) is kind]
+def _those_of(kind: type, items: Collection[Any], types: set[type]) -> Collection[Any]:
+    """Return the ``items`` of ``kind``, each once if many are in them; ``types`` are those of all items."""
+    if kind not in types:
+        return ()
+    chosen = items if types == {kind} else [item for item in items if type(item) is kind]
+    if sum(map(len, chosen)) <= _LARGE_LEVEL:
+        return chosen
     return dict(zip(map(id, chosen), chosen, strict=True)).values()
 
 

@@ -8,8 +8,6 @@ nothing is opened for anybody, and letters stay letters.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive import config
@@ -17,44 +15,36 @@ from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.guard import create_guard
+from airflow_provider_exclusive.server.guard import create_guards
 from airflow_provider_exclusive.server.reads import create_reads
-from airflow_provider_exclusive.server.seam import ACCESS_CHECK, replace_functions
+from airflow_provider_exclusive.server.seam import replace_functions
+from airflow_provider_exclusive.server.writes import create_writes
 
 log = logging.getLogger(__name__)
 
 _EXECUTION_API: Final = "/execution"
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """What an attached API server decides and writes down with."""
-
-    decisions: Decisions
-    trail: AuditTrail
-
-
-def attach(root: Any) -> Attachment | None:
+def attach(root: Any) -> bool:
     """
     Put the guard into the execution API that is mounted in ``root``, Airflow's FastAPI application.
 
-    :return: None if it could not be attached; the log says why.
+    :return: whether it could be attached; if not, the log says why.
     """
     try:
         _require_execution_api(root)
         settings = config.read_settings()
         decisions, trail = Decisions(_read_keyring(settings)), AuditTrail(settings.audit)
-        guard = partial(create_guard, trail=trail)
-        replace_functions({ACCESS_CHECK: guard, **create_reads(decisions, trail)})
+        replace_functions({**create_guards(trail), **create_reads(decisions, trail), **create_writes(decisions, trail)})
     except Exception:
         # Whatever it is, the API server must start: plain tasks do not depend on this plugin.
         log.exception(
             "The plugin 'exclusive' could not attach to the execution API: no exclusive value will be opened for a "
             "worker without the private key, and no scope is enforced in this API server."
         )
-        return None
+        return False
     log.info("The plugin 'exclusive' is attached to the execution API.")
-    return Attachment(decisions, trail)
+    return True
 
 
 def _require_execution_api(root: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from uuid import UUID
 from cachetools import LRUCache, cached
 
 from airflow_provider_exclusive.scopes import TaskIdentity
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED_CALLERS: Final = 10_000
 _DEFAULT_TOKEN_SECONDS: Final = 600
@@ -57,6 +60,16 @@ def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
 
     has_ended = row.state in State.finished
     return Caller(_identity(row, ti_id), row.try_number, is_live=not has_ended or _ended_recently(row.end_date))
+
+
+def find_refused(ti_id: UUID, session: Any) -> Caller | None:
+    """Look up who was refused, for the audit log; the refusal stands, whoever it was."""
+    try:
+        with looking_up(session) as connection:
+            return find_caller(ti_id, connection)
+    except Exception:
+        log.exception("Could not find out for the audit log who was refused.")
+        return None
 
 
 @cached(LRUCache(_REMEMBERED_CALLERS), key=lambda ti_id, _: ti_id, lock=Lock())

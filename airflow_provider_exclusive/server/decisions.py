@@ -48,19 +48,21 @@ class Decisions:
             for row in rows
         ]
 
-    def take_in(self, row: Mapping[str, Any]) -> tuple[Reference, dict[str, Any]]:
+    def take_in(self, row: Mapping[str, Any], *, writer: TaskIdentity, key: str) -> dict[str, Any]:
         """
-        Open a letter; return the reference that came with it, and the row to store in its place.
+        Open a letter and return the row to store in its place; without a private key it stays a letter.
 
+        :raises AccessDeniedError: if it is not about what ``writer`` is writing, its own output ``key``.
         :raises EnvelopeError: if it cannot be opened.
         """
         reference = Reference.from_row(row)
+        _check_letter(reference, writer, key)
         if self.keyring is None or reference.letter is None:
-            return reference, dict(row)
+            return dict(row)
         context = reference.context()
         data_key = self.keyring.open_letter(reference.letter, key_id=reference.key_id, context=context)
         key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
-        return reference, replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
+        return replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
 
     def _answer_row(
         self, row: Mapping[str, Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers
@@ -102,12 +104,7 @@ def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> 
         )
 
 
-def check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
-    """
-    Let a task hand in a letter about its own output only.
-
-    :raises AccessDeniedError: if the reference names another producer or key than is being written.
-    """
+def _check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
     if not reference.producer.is_same_task_instance(writer) or key not in (reference.key, unquote(reference.key)):
         raise AccessDeniedError(
             f"{writer} handed in a letter for key {reference.key!r} of {reference.producer}; a letter is taken only "

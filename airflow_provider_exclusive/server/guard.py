@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,13 +18,9 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server import answers, audit, callers, decisions
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import Caller
-from airflow_provider_exclusive.server.seam import Function
+from airflow_provider_exclusive.server.seam import Function, Replacement
 
 log = logging.getLogger(__name__)
-
-LETTER: Final = "exclusive_letter"
-"""Where the middleware leaves the reference of a letter that it opened, in the ASGI scope."""
 
 ASKING: Final = "exclusive_asking"
 """Where the guard leaves an :class:`Asking` for the route, in the ``info`` of the database session that both use."""
@@ -49,8 +45,13 @@ class Asking:
     request: Any
 
 
-def create_guard(original: Function, trail: AuditTrail) -> Function:
-    """Return the check that takes the place of ``original``, Airflow's ``has_xcom_access``."""
+def create_guards(trail: AuditTrail) -> dict[str, Replacement]:
+    """Return what takes the place of Airflow's check, which every route of XComs asks before it runs."""
+    parameters = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
+    return {"has_xcom_access": Replacement(partial(_create_guard, trail), parameters)}
+
+
+def _create_guard(trail: AuditTrail, original: Function) -> Function:
 
     def has_xcom_access(
         dag_id: str, run_id: str, task_id: str, xcom_key: str, request: Any, session: Any, token: Any
@@ -77,13 +78,10 @@ def _integers() -> Any:
 def _check_write(asking: Asking, target: TaskIdentity, key: str, session: Any, trail: AuditTrail) -> None:
     request = asking.request
     try:
-        writer = _writer(asking.ti_id, session)
-        decisions.check_write(writer, target, key)
-        if (letter := request.scope.get(LETTER)) is not None and writer is not None:
-            decisions.check_letter(letter, writer, key)
+        decisions.check_write(_writer(asking.ti_id, session), target, key)
     except AccessDeniedError as denied:
         asked = Requested(target.dag_id, target.run_id, target.task_id, target.map_index, key)
-        caller = _find_caller(asking.ti_id, session)
+        caller = callers.find_refused(asking.ti_id, session)
         trail.record(audit.WRITE_DENIED, caller, requested=asked, reason=denied.reason, method=request.method)
         answers.forbid(denied)
     except Exception as trouble:
@@ -95,16 +93,6 @@ def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
     try:
         return callers.identity_of(ti_id, session)
     except LookupError:
-        return None
-
-
-def _find_caller(ti_id: UUID, session: Any) -> Caller | None:
-    try:
-        with callers.looking_up(session) as connection:
-            return callers.find_caller(ti_id, connection)
-    except Exception:
-        # The refusal stands, whoever it was.
-        log.exception("Could not find out for the audit log who was refused.")
         return None
 
 

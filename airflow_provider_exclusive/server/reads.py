@@ -22,7 +22,7 @@ from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.guard import ASKING, Asking
 from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
-from airflow_provider_exclusive.server.seam import Create, Function
+from airflow_provider_exclusive.server.seam import Function, Replacement
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ def _map_index_of_one(arguments: Mapping[str, Any]) -> int | None:
     return int(params.map_index) if params.offset is None else None
 
 
+_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "key", "session")
 _ROUTES: Final = {
     "get_xcom": _Route("value", map_index=_map_index_of_one),
     "get_mapped_xcom_by_index": _Route("root"),
@@ -74,9 +75,12 @@ _ROUTES: Final = {
 }
 
 
-def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
-    """Return, by name of a route of Airflow, what makes the function that takes its place."""
-    return {name: partial(_create_read, route, decisions, trail) for name, route in _ROUTES.items()}
+def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
+    """Return, by name of a route of Airflow, what takes its place."""
+    return {
+        name: Replacement(partial(_create_read, route, decisions, trail), parameters=_PARAMETERS)
+        for name, route in _ROUTES.items()
+    }
 
 
 def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, original: Function) -> Function:

@@ -10,43 +10,49 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
-ACCESS_CHECK: Final = "has_xcom_access"
-"""What every route of XComs asks for permission before it runs."""
-
-_CHECK_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
-_READ_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "key", "session")
 _PREFIX: Final = "_airflow_provider_exclusive_"
 
 Function = Callable[..., Any]
-Create = Callable[[Function], Function]
 
 
-def replace_functions(creators: Mapping[str, Create]) -> None:
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """
+    What runs in the place of a function of Airflow.
+
+    :param create: makes it from Airflow's own; it is called with keyword arguments.
+    :param parameters: which of these it relies on.
+    """
+
+    create: Callable[[Function], Function]
+    parameters: tuple[str, ...]
+
+
+def replace_functions(replacements: Mapping[str, Replacement]) -> None:
     """
     Let other functions run where Airflow calls its own; a second call replaces those of the first.
 
-    :param creators: by name of a function of Airflow's module of XCom routes: makes the other function from Airflow's
-        own. It is called with keyword arguments.
+    :param replacements: by name of a function of Airflow's module of XCom routes.
     :raises LookupError: if one of Airflow's functions is not as expected; then none is replaced.
     """
     from airflow.api_fastapi.execution_api.routes import xcoms
 
-    originals = {name: _original(xcoms, name) for name in creators}
-    for name, create in creators.items():
+    originals = {name: _original(xcoms, name, other.parameters) for name, other in replacements.items()}
+    for name, other in replacements.items():
         setattr(xcoms, f"{_PREFIX}original_{name}", originals[name])
-        setattr(xcoms, f"{_PREFIX}{name}", create(originals[name]))
+        setattr(xcoms, f"{_PREFIX}{name}", other.create(originals[name]))
         getattr(xcoms, name).__code__ = _forwarding(f"{_PREFIX}{name}", inspect.signature(originals[name]).parameters)
 
 
-def _original(module: ModuleType, name: str) -> Function:
+def _original(module: ModuleType, name: str, expected: tuple[str, ...]) -> Function:
     kept: Function | None = getattr(module, f"{_PREFIX}original_{name}", None)
     if kept is not None:
         return kept
     found: Any = getattr(module, name, None)
-    expected = _CHECK_PARAMETERS if name == ACCESS_CHECK else _READ_PARAMETERS
     parameters = set(inspect.signature(found).parameters) if isinstance(found, FunctionType) else set()
     if not parameters.issuperset(expected) or inspect.iscoroutinefunction(found) or found.__code__.co_freevars:
         raise LookupError(f"Airflow's {name} takes {sorted(parameters)}, expected a plain function of {expected}")

@@ -244,7 +244,7 @@ class TestARouteThatIsNotKnown:
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
 
         app = ExclusiveMiddleware(later_airflow)
-        app._tried_to_attach, app._attachment = True, object()
+        app._is_attached = True
         return TestClient(app).get("/execution/xcoms/d/r/t/k/in-a-new-way")
 
     @pytest.mark.parametrize("chunks", [1, 2])

@@ -1,0 +1,57 @@
+"""
+Writes of XComs: a letter is opened before Airflow's route stores it, and its data key wrapped.
+
+By then the guard has found that the task writes at its own coordinates. What holds no letter passes untouched.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any, Final
+
+from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
+from airflow_provider_exclusive.reference import holds_letter
+from airflow_provider_exclusive.server import answers, audit, callers
+from airflow_provider_exclusive.server.audit import AuditTrail
+from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.guard import ASKING, Asking
+from airflow_provider_exclusive.server.seam import Function, Replacement
+
+log = logging.getLogger(__name__)
+
+_COORDINATES: Final = ("dag_id", "run_id", "task_id", "map_index", "key")
+
+
+def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
+    """Return, by name of a route of Airflow, what takes its place."""
+    create = partial(_create_write, decisions, trail)
+    return {"set_xcom": Replacement(create, parameters=(*_COORDINATES, "session", "value"))}
+
+
+def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -> Function:
+    def write(**arguments: Any) -> Any:
+        asking: Asking | None = arguments["session"].info.get(ASKING)
+        # Without knowing who asks a letter stays one, and opens for nobody.
+        if asking is not None and holds_letter(arguments["value"]):
+            requested = Requested(*(arguments[name] for name in _COORDINATES))
+            arguments["value"] = _take_in(decisions, trail, arguments["value"], requested, asking, arguments["session"])
+        return original(**arguments)
+
+    return write
+
+
+def _take_in(
+    decisions: Decisions, trail: AuditTrail, row: Any, requested: Requested, asking: Asking, session: Any
+) -> dict[str, Any]:
+    try:
+        return decisions.take_in(row, writer=callers.identity_of(asking.ti_id, session), key=str(requested.key))
+    except ExclusiveError as refused:
+        reason = refused.reason if isinstance(refused, AccessDeniedError) else "letter-refused"
+        caller = callers.find_refused(asking.ti_id, session)
+        trail.record(audit.WRITE_DENIED, caller, requested=requested, reason=reason, method=asking.request.method)
+        answers.forbid(AccessDeniedError(f"This letter cannot be taken in: {refused}", reason=reason))
+    except Exception as trouble:
+        log.exception("Could not take in a letter.")
+        answers.undecided("write", trouble)
