@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,34 +40,32 @@ def canonical(value: object) -> bytes:
     :param value: None, integers, strings, lists, and dicts with string keys.
     :raises TypeError: for anything else.
     """
+    if isinstance(value, str):
+        return _text(value)
     if value is None:
         return b"n"
-    if isinstance(value, str):
-        return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))
     if isinstance(value, int) and not isinstance(value, bool):
         return _prefixed(b"i", str(value).encode("ascii"))
     if isinstance(value, list):
         return _prefixed(b"l", b"".join(map(canonical, value)))
     if isinstance(value, dict):
-        return _prefixed(
-            b"d", b"".join([part for name in sorted(value) for part in (_name(name), canonical(value[name]))])
-        )
+        return _prefixed(b"d", b"".join([_text(name) + canonical(value[name]) for name in sorted(value)]))
     raise TypeError(f"cannot encode {type(value).__name__}")
 
 
-@functools.lru_cache(maxsize=64)
-def _name(name: str) -> bytes:
-    """Encode the name of a field, of which there are few and always the same."""
-    return canonical(name)
+# Names of fields, Dags, runs and tasks: the references that one process reads have most of them in common.
+@functools.lru_cache(maxsize=1024)
+def _text(value: str) -> bytes:
+    return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))
 
 
 def _prefixed(tag: bytes, content: bytes) -> bytes:
     return tag + len(content).to_bytes(8, "big") + content
 
 
-def require_fields(row: object, names: frozenset[str]) -> Mapping[str, Any]:
-    """Return ``row`` if it is a mapping of exactly these ``names``; ValueError if not."""
-    if not isinstance(row, Mapping) or row.keys() != names:
+def require_fields(row: object, names: frozenset[str]) -> dict[str, Any]:
+    """Return ``row`` if it is a dict of exactly these ``names``; ValueError if not."""
+    if not isinstance(row, dict) or row.keys() != names:
         raise ValueError("fields differ")
     return row
 

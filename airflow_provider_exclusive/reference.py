@@ -8,7 +8,7 @@ encoding of every fact that the cipher binds to the payload and to the data key,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_exclusive.encoding import (
@@ -137,11 +137,11 @@ class Reference:
         """
         if _ANSWER not in row:
             return cls.from_row(row)
-        reference = cls.from_row(without_answer(row))
         try:
-            return replace(reference, answer=Answer(optional(row[_ANSWER], from_base64)))
+            answer = Answer(optional(row[_ANSWER], from_base64))
         except (TypeError, ValueError) as malformed:
             raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
+        return cls._from_row(without_answer(row), answer)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Reference:
@@ -151,14 +151,18 @@ class Reference:
         :raises UnsupportedReferenceError: if it is of another version.
         :raises EnvelopeError: if it is no well-formed reference.
         """
-        version = row.get(MARKER) if isinstance(row, Mapping) else None
+        return cls._from_row(row, None)
+
+    @classmethod
+    def _from_row(cls, row: Mapping[str, Any], answer: Answer | None) -> Reference:
+        version = row.get(MARKER) if isinstance(row, dict) else None
         if type(version) is not int or version != VERSION:
             raise UnsupportedReferenceError(
                 f"This XCom row is an exclusive reference of {_name_version(version)}; this release of "
                 f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear the producer task."
             )
         try:
-            return cls._parse(row)
+            return cls._parse(row, answer)
         except (KeyError, TypeError, ValueError) as malformed:
             raise EnvelopeError(
                 "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
@@ -166,7 +170,7 @@ class Reference:
             ) from malformed
 
     @classmethod
-    def _parse(cls, row: Mapping[str, Any]) -> Reference:
+    def _parse(cls, row: Mapping[str, Any], answer: Answer | None) -> Reference:
         place = "inline" if "inline" in row else "at"
         lock = "letter" if "letter" in row else "wrapped_key"
         require_fields(row, _FIELDS | {place, lock})
@@ -191,12 +195,13 @@ class Reference:
             wrapped_key=from_base64(row["wrapped_key"]) if lock == "wrapped_key" else b"",
             letter=from_base64(row["letter"]) if lock == "letter" else None,
             inline=from_base64(row["inline"]) if place == "inline" else None,
+            answer=answer,
         )
 
 
 def is_reference_row(row: object) -> bool:
     """Return whether an XCom row carries our marker, whatever else it holds."""
-    return isinstance(row, Mapping) and MARKER in row
+    return isinstance(row, dict) and MARKER in row
 
 
 def holds_letter(row: object) -> bool:
@@ -206,7 +211,7 @@ def holds_letter(row: object) -> bool:
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``row`` without an answer: only the API server gives one, so none may come out of the database."""
-    return {name: content for name, content in row.items() if name != _ANSWER}
+    return {name: content for name, content in row.items() if name != _ANSWER} if _ANSWER in row else dict(row)
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:

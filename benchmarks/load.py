@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from benchmarks import load_probe
 from benchmarks.load_probe import PHASES
 from benchmarks.plan import Plan
 from benchmarks.probe import SIDES
@@ -49,9 +51,12 @@ def measure_mix(bench: Bench, plan: Plan) -> dict[str, Any]:
 
 def measure_mapped(bench: Bench, plan: Plan) -> dict[str, Any]:
     """Return how long one task takes to pull the values of many map indexes, by size, in ms."""
-    bench.say(f"({bench.letter}) {plan.mapped} mapped tasks push")
-    order = bench.order("mapped", repetitions=plan.repetitions)
-    found = bench.run(f"mapped_{plan.mapped}", order, expected=1)["mapped"]
+    dag_id, order = f"mapped_{plan.mapped}", bench.order("mapped", repetitions=plan.repetitions)
+    run_id = bench.stack.trigger(dag_id, order.conf())
+    bench.say(f"({bench.letter}) outputs of {plan.mapped} map indexes are pushed")
+    bench.push_mapped(dag_id, run_id, plan.mapped)
+    (Path(order.results) / load_probe.PUSHED).touch()
+    found = bench.wait(dag_id, [run_id], order, expected=1)["mapped"]
     figures: dict[str, Any] = {"count": plan.mapped}
     for size, seconds in found.items():
         (requests,) = seconds.pop("requests to Redis")

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import mapped_outputs
 from benchmarks.payloads import PAYLOADS, mix, text
 from benchmarks.probe import OWN, SIDES, THEIRS, Task
 
 PHASES: Final = (OWN, THEIRS, THEIRS, OWN)
-MAPPED_SIZES: Final = (64, 2048)
-"""Characters of a mapped value: one that rides in the row, and one that lies in the store."""
+PUSHED: Final = "pushed"
+"""Appears among the results once the outputs of the mapped task are there."""
 _PAUSE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 300.0
 
@@ -58,18 +59,11 @@ def pull_mix() -> None:
     task.leave(f"pulled-{task.run_id}", {})
 
 
-def push_mapped(number: int) -> None:  # noqa: ARG001  # the map index, which Airflow tells by itself
-    """Push one value of each size on each side, as one of many map indexes."""
-    task = Task.current()
-    for size in MAPPED_SIZES:
-        for side in SIDES:
-            task.push(side, f"{side}-{size}", text(size))
-
-
 def pull_mapped(count: int) -> None:
-    """Pull all of them at once, by turns, and once each by Airflow's own backend one by one."""
+    """Pull the outputs of all map indexes at once, by turns, and once each by Airflow's own backend one by one."""
     task = Task.current()
-    task.leave("mapped", {str(size): _pull_mapped(task, size, count) for size in MAPPED_SIZES})
+    await_file(Path(task.order.results) / PUSHED)
+    task.leave("mapped", {str(size): _pull_mapped(task, size, count) for size in mapped_outputs.SIZES})
 
 
 def _pull_mapped(task: Task, size: int, count: int) -> dict[str, list[float]]:
@@ -78,14 +72,14 @@ def _pull_mapped(task: Task, size: int, count: int) -> dict[str, list[float]]:
         for _ in range(task.order.repetitions):
             for side in SIDES:
                 begin, requests_before = time.perf_counter(), requests["sent"]
-                values = task.pull_all(side, f"{side}-{size}", task_id="produce")
+                values = task.pull_all(side, f"{side}-{size}", task_id=mapped_outputs.TASK)
                 seconds[side].append(time.perf_counter() - begin)
                 if values != [text(size)] * count:
                     raise AssertionError(f"{side}: {len(values or [])} values came, expected {count} equal ones")
         seconds["requests to Redis"].append(requests["sent"] - requests_before)
     begin = time.perf_counter()
     for map_index in range(count):
-        task.pull(OWN, f"{OWN}-{size}", task_id="produce", map_index=map_index)
+        task.pull(OWN, f"{OWN}-{size}", task_id=mapped_outputs.TASK, map_index=map_index)
     seconds["own, one by one"].append(time.perf_counter() - begin)
     return seconds
 
@@ -108,6 +102,15 @@ def _redis_requests() -> Iterator[Counter[str]]:
         yield sent
     finally:
         connection.send_packed_command = original
+
+
+def await_file(path: Path) -> None:
+    """Wait until somebody has made a file."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path.name} did not come within {_PATIENCE_SECONDS:g} s.")
+        time.sleep(0.1)
 
 
 def _meet(folder: Path, readers: int, number: int) -> float:

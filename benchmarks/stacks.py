@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +22,7 @@ from benchmarks.probe import Order
 from benchmarks.results import read_results
 from demo.environment import exclusive_options
 from demo.postgres import postgres_server
-from demo.processes import HOST
+from demo.processes import HOST, wait_until
 from demo.redis_server import RedisServer, redis_server
 from demo.stack import AirflowStack, ServerFailedError
 
@@ -89,6 +91,20 @@ class Bench:
         """Ask the metadata database for one row about the XComs, whose table is called ``{xcom}`` here."""
         table = "xcom_v2" if self.stack.metadata.query("SELECT to_regclass('xcom_v2') AS name")[0]["name"] else "xcom"
         return self.stack.metadata.query(statement.format(xcom=table))[0]
+
+    def push_mapped(self, dag_id: str, run_id: str, count: int) -> None:
+        """
+        Push the outputs of :mod:`benchmarks.mapped_outputs` once the scheduler has made their task instances.
+
+        :raises ServerFailedError: if it does not make them, or they cannot be pushed.
+        """
+        made = f"SELECT count(*) AS made FROM task_instance WHERE run_id = '{run_id}' AND state = 'success'"
+        wait_until(lambda: self.query(made)["made"] >= count, servers=(), timeout=300, what=f"{count} task instances")
+        environment = {**self.stack.variables, **self.stack.components.get("api-server", {})}
+        command = [sys.executable, "-m", "benchmarks.mapped_outputs", dag_id, run_id, self.stack.url]
+        pushed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        if pushed.returncode:
+            raise ServerFailedError(f"The outputs of {dag_id} could not be pushed:\n{pushed.stderr[-2000:]}")
 
     def _failure(self, dag_id: str, run_id: str) -> str:
         states = self.stack.task_states(dag_id, run_id)
