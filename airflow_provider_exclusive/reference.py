@@ -141,20 +141,17 @@ class Reference:
             answer = Answer(optional(row[_ANSWER], from_base64))
         except (TypeError, ValueError) as malformed:
             raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
-        return cls._from_row(without_answer(row), answer)
+        return cls.from_row(without_answer(row), answer)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Reference:
+    def from_row(cls, row: Mapping[str, Any], answer: Answer | None = None) -> Reference:
         """
         Read an XCom row, taking nothing on trust: every field must be there, of its type, and no other.
 
+        :param answer: what came with it.
         :raises UnsupportedReferenceError: if it is of another version.
         :raises EnvelopeError: if it is no well-formed reference.
         """
-        return cls._from_row(row, None)
-
-    @classmethod
-    def _from_row(cls, row: Mapping[str, Any], answer: Answer | None) -> Reference:
         version = row.get(MARKER) if isinstance(row, dict) else None
         if type(version) is not int or version != VERSION:
             raise UnsupportedReferenceError(
