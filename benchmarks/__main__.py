@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -35,25 +36,23 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
     measured: dict[str, Any] = {"plan": plan.name, "measured_with": machine.describe(), "stacks": {}}
     for letter in plan.stacks:
         say(f"({letter}) {BACKENDS[letter]}")
+        figures = measured["stacks"][letter] = {"backend": BACKENDS[letter]}
         with running(letter, say) as bench:
-            measured["stacks"][letter] = _measure_stack(bench, plan, is_last=letter == plan.stacks[-1])
-        _write(measured, _RESULTS / "partial.json")  # what is measured is kept, whatever becomes of the next
+            for name, measure_part in _parts(plan, is_last=letter == plan.stacks[-1]).items():
+                figures[name] = measure_part(bench, plan)
+                _write(measured, _RESULTS / "partial.json")  # what is measured is kept, whatever becomes of the next
     return measured
 
 
-def _measure_stack(bench: Bench, plan: Plan, *, is_last: bool) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        "backend": BACKENDS[bench.letter],
-        "plain": latency.measure_plain(bench, plan),
-        "payloads": latency.measure_payloads(bench, plan),
+def _parts(plan: Plan, *, is_last: bool) -> dict[str, Callable[[Bench, Plan], Any]]:
+    parts: dict[str, Callable[[Bench, Plan], Any]] = {
+        "plain": latency.measure_plain,
+        "payloads": latency.measure_payloads,
+        "first": latency.measure_first,
     }
-    if plan.first:
-        figures["first"] = latency.measure_first(bench, plan)
     if is_last and plan.with_load:
-        figures["readers"] = load.measure_readers(bench, plan)
-        figures["mix"] = load.measure_mix(bench, plan)
-        figures["mapped"] = load.measure_mapped(bench, plan)
-    return figures
+        parts |= {"readers": load.measure_readers, "mix": load.measure_mix, "mapped": load.measure_mapped}
+    return parts
 
 
 def _write(measured: dict[str, Any], path: Path) -> None:

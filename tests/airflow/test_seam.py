@@ -33,7 +33,9 @@ def untouched(monkeypatch):
     return {name: getattr(xcoms, name).__code__ for name in NAMES}
 
 
-@pytest.mark.parametrize("changed", [a_coroutine, fewer_parameters, None, 3], ids=str)
+@pytest.mark.parametrize(
+    "changed", [a_coroutine, fewer_parameters, None, 3], ids=["coroutine", "parameters", "missing", "no function"]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched, monkeypatch, caplog, name, changed):
     with monkeypatch.context() as patched:
