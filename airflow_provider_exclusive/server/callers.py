@@ -23,6 +23,23 @@ _REMEMBERED_CALLERS: Final = 10_000
 _DEFAULT_TOKEN_SECONDS: Final = 600
 
 
+ASKING: Final = "exclusive_asking"
+"""Where an :class:`Asking` is left for the route, in the ``info`` of the database session of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """
+    Who asks for an XCom.
+
+    :param ti_id: the task instance that the token names.
+    :param request: Starlette's.
+    """
+
+    ti_id: UUID
+    request: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """

@@ -7,8 +7,6 @@ Airflow's own check is asked first. Reads pass here: whether one is permitted de
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
@@ -16,33 +14,16 @@ from uuid import UUID
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes import TaskIdentity
-from airflow_provider_exclusive.server import answers, audit, callers, decisions
+from airflow_provider_exclusive.server import answers, callers, decisions
 from airflow_provider_exclusive.server.audit import AuditTrail
+from airflow_provider_exclusive.server.callers import ASKING, Asking
 from airflow_provider_exclusive.server.seam import Function, Replacement
-
-log = logging.getLogger(__name__)
-
-ASKING: Final = "exclusive_asking"
-"""Where the guard leaves an :class:`Asking` for the route, in the ``info`` of the database session that both use."""
 
 PROBE_DAG: Final = "airflow_provider_exclusive"
 """No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` asks for one to see itself refused."""
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """
-    Who asks for an XCom.
-
-    :param ti_id: the task instance that the token names.
-    :param request: Starlette's.
-    """
-
-    ti_id: UUID
-    request: Any
 
 
 def create_guards(trail: AuditTrail) -> dict[str, Replacement]:
@@ -52,17 +33,16 @@ def create_guards(trail: AuditTrail) -> dict[str, Replacement]:
 
 
 def _create_guard(trail: AuditTrail, original: Function) -> Function:
-
     def has_xcom_access(
         dag_id: str, run_id: str, task_id: str, xcom_key: str, request: Any, session: Any, token: Any
     ) -> bool:
         permitted: bool = original(dag_id, run_id, task_id, xcom_key, request, session, token)
         if dag_id == PROBE_DAG:
             answers.forbid(AccessDeniedError("This is how the plugin refuses.", reason="exclusive-probe"))
+        session.info[ASKING] = asking = Asking(token.id, request)
         if request.method not in _READS:
             target = TaskIdentity(dag_id, run_id, task_id, _map_index(request))
-            _check_write(Asking(token.id, request), target, xcom_key, session, trail)
-        session.info[ASKING] = Asking(token.id, request)
+            _check_write(asking, target, xcom_key, session, trail)
         return permitted
 
     return has_xcom_access
@@ -76,17 +56,9 @@ def _integers() -> Any:
 
 
 def _check_write(asking: Asking, target: TaskIdentity, key: str, session: Any, trail: AuditTrail) -> None:
-    request = asking.request
-    try:
+    requested = Requested(target.dag_id, target.run_id, target.task_id, target.map_index, key)
+    with answers.deciding("write", requested, asking, session, trail):
         decisions.check_write(_writer(asking.ti_id, session), target, key)
-    except AccessDeniedError as denied:
-        asked = Requested(target.dag_id, target.run_id, target.task_id, target.map_index, key)
-        caller = callers.find_refused(asking.ti_id, session)
-        trail.record(audit.WRITE_DENIED, caller, requested=asked, reason=denied.reason, method=request.method)
-        answers.forbid(denied)
-    except Exception as trouble:
-        log.exception("Could not decide about a write of an XCom.")
-        answers.undecided("write", trouble)
 
 
 def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:

@@ -11,11 +11,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 from airflow_provider_exclusive.reference import MARKER
 from airflow_provider_exclusive.server import audit, metrics
-from airflow_provider_exclusive.server.answers import FORBIDDEN
 from airflow_provider_exclusive.server.attachment import attach
 from airflow_provider_exclusive.server.reads import DECIDED
 
@@ -63,7 +63,7 @@ class ExclusiveMiddleware:
                 "An exclusive value would have been answered by a route that this release of "
                 "airflow-provider-exclusive does not know. Use a release that supports this version of Airflow."
             )
-            await _send_json(send, FORBIDDEN, _UNKNOWN, message)
+            await _send_json(send, HTTPStatus.FORBIDDEN, _UNKNOWN, message)
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class _Response:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (PROBE_HEADER, b"attached")]
             # Only this status carries a value.
-            is_suspect = message["status"] == 200 and not self.scope.get(DECIDED)  # noqa: PLR2004
+            is_suspect = message["status"] == HTTPStatus.OK and not self.scope.get(DECIDED)
         else:
             is_suspect = bool(self._held)
         if not is_suspect:

@@ -7,24 +7,19 @@ Only a row with our marker costs anything; every other passes untouched.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive.coordinates import Requested
-from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.reference import is_reference_row
 from airflow_provider_exclusive.server import answers, audit, callers, metrics
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import Caller
+from airflow_provider_exclusive.server.callers import ASKING, Asking
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.guard import ASKING, Asking
 from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
 from airflow_provider_exclusive.server.seam import Function, Replacement
-
-log = logging.getLogger(__name__)
 
 DECIDED: Final = "exclusive_decided"
 """In the ASGI scope of a request: everything in its answer was decided here."""
@@ -102,17 +97,9 @@ def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, origina
 def _decide(
     decisions: Decisions, trail: AuditTrail, rows: Sequence[Any], requested: Requested, asking: Asking, session: Any
 ) -> list[Any]:
-    caller: Caller | None = None
-    record = partial(trail.record, requested=requested, method=asking.request.method)
-    try:
+    with answers.deciding("read", requested, asking, session, trail):
         with callers.looking_up(session) as connection, metrics.timed(metrics.DECISION):
             caller = callers.find_caller(asking.ti_id, connection)
             answered = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
-    except AccessDeniedError as denied:
-        record(audit.DENIED, caller, reason=denied.reason)
-        answers.forbid(denied)
-    except Exception as trouble:
-        log.exception("Could not decide about a read of an exclusive value.")
-        answers.undecided("read", trouble)
-    record(audit.READ, caller, reason="in-scope")
+        trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=asking.request.method)
     return answered

@@ -6,20 +6,17 @@ By then the guard has found that the task writes at its own coordinates. What ho
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.reference import holds_letter
-from airflow_provider_exclusive.server import answers, audit, callers
+from airflow_provider_exclusive.server import answers, callers
 from airflow_provider_exclusive.server.audit import AuditTrail
+from airflow_provider_exclusive.server.callers import ASKING, Asking
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.guard import ASKING, Asking
 from airflow_provider_exclusive.server.seam import Function, Replacement
-
-log = logging.getLogger(__name__)
 
 _COORDINATES: Final = ("dag_id", "run_id", "task_id", "map_index", "key")
 
@@ -45,13 +42,12 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
 def _take_in(
     decisions: Decisions, trail: AuditTrail, row: Any, requested: Requested, asking: Asking, session: Any
 ) -> dict[str, Any]:
-    try:
-        return decisions.take_in(row, writer=callers.identity_of(asking.ti_id, session), key=str(requested.key))
-    except ExclusiveError as refused:
-        reason = refused.reason if isinstance(refused, AccessDeniedError) else "letter-refused"
-        caller = callers.find_refused(asking.ti_id, session)
-        trail.record(audit.WRITE_DENIED, caller, requested=requested, reason=reason, method=asking.request.method)
-        answers.forbid(AccessDeniedError(f"This letter cannot be taken in: {refused}", reason=reason))
-    except Exception as trouble:
-        log.exception("Could not take in a letter.")
-        answers.undecided("write", trouble)
+    with answers.deciding("write", requested, asking, session, trail):
+        writer = callers.identity_of(asking.ti_id, session)
+        try:
+            return decisions.take_in(row, writer=writer, key=str(requested.key))
+        except AccessDeniedError:
+            raise
+        except ExclusiveError as refused:
+            message = f"This letter cannot be taken in: {refused}"
+            raise AccessDeniedError(message, reason="letter-refused") from refused

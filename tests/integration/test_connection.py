@@ -59,7 +59,7 @@ class TestRefusals:
     def test_a_user_who_may_only_read_is_told_what_to_grant(self, press_test, redis):
         status, message = press_test(host=redis.host, port=redis.port, login="reader", password="r", extra=IMPATIENT)
         assert (status, "forbids its user a command or a key" in message) == (False, True)
-        assert "+set +get +unlink" in message
+        assert "+set +get +getrange +unlink" in message
 
     def test_a_server_that_is_not_there_is_named(self, press_test):
         port = services.free_port()
