@@ -15,6 +15,9 @@ from airflow_provider_exclusive.codecs.base import Codec, Piece
 from airflow_provider_exclusive.codecs.refusal import refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
+# Version 2.0 of the format: magic and version, the length of the header in four bytes, the header.
+_HEADER_LENGTH_AT: Final = 8
+_HEADER_AT: Final = 12
 _PLAIN_KINDS: Final = "biufcmMSU"
 
 
@@ -38,11 +41,12 @@ def encode_array(array: Any, _: Codec) -> list[Piece]:
 
 
 def decode_array(body: memoryview, _: Codec) -> Any:
-    """Return the array; it is writable, as every array that a task makes."""
+    """Return the array; it is writable, as every array that a task makes, and lies where ``body`` lies if that is."""
     import numpy as np
     from numpy.lib import format as npy
 
-    stream = io.BytesIO(body)
+    # Without the numbers, which would be copied.
+    stream = io.BytesIO(body[: _HEADER_AT + int.from_bytes(body[_HEADER_LENGTH_AT:_HEADER_AT], "little")])
     if npy.read_magic(stream) != (2, 0):
         raise CodecError("An array payload is of another version of NumPy's format; expected 2.0.")
     shape, is_fortran, dtype = npy.read_array_header_2_0(stream)

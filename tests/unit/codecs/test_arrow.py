@@ -316,6 +316,23 @@ def test_a_numpy_array_comes_back_the_same(array):
     assert restored.flags.f_contiguous == array.flags.f_contiguous or not array.flags.contiguous
 
 
+@pytest.mark.parametrize("dtype", ["f8", "i1", "c16", "M8[ns]", [("name", "S300"), ("count", "i4")]], ids=str)
+def test_an_array_lies_where_it_was_opened_and_can_be_written_to(dtype):
+    array = np.zeros((300, 7), dtype)
+    payload = bytearray(CODEC.encode(array))
+
+    restored = CODEC.decode(payload)
+
+    assert np.shares_memory(restored, np.frombuffer(payload, "u1")) is restored.flags.aligned
+    assert restored.flags.writeable
+    assert restored.dtype == array.dtype
+    assert np.array_equal(restored, array)
+
+
+def test_an_array_of_memory_that_others_may_use_is_copied():
+    assert CODEC.decode(CODEC.encode(np.zeros(3))).flags.writeable
+
+
 @pytest.mark.parametrize(
     "scalar",
     [np.int8(-1), np.uint64(2**64 - 1), np.float16(0.1), np.longdouble("0.1"), np.complex64(1j), np.bool_(True), np.str_("é"), np.str_(""), np.bytes_(b"x"), np.datetime64("2024-01-01T00", "h"), np.datetime64("NaT"), np.timedelta64(3, "D")],
