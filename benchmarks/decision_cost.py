@@ -1,12 +1,13 @@
 """
 What the plugin costs the API server: a plain read, an exclusive one, and one that was handed to a triggered run.
 
-Usage: ``python -m benchmarks.decision_cost [--reads 200] [--rounds 3]`` in the folder of this repository, with Airflow,
-psycopg2 and PostgreSQL's programs installed; needs no server beforehand. Two API servers on one PostgreSQL, one with
-the plugin and one without, answer the same reads in turn over loopback. Each round starts them anew and in the other
-order, because two processes of the same program differ by some percent. Then eight readers at once read the exclusive
-value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole requests as the client
-sees them, and of the decision as the server's own timer (``exclusive.decision`` of Airflow's metrics) sees it.
+Usage: ``python -m benchmarks.decision_cost [--reads 200] [--rounds 3] [--pause 0.1]`` in the folder of this repository,
+with Airflow, psycopg2 and PostgreSQL's programs installed; needs no server beforehand. Two API servers on one
+PostgreSQL, one with the plugin and one without, answer the same reads in turn over loopback. Each round starts them
+anew and in the other order, because two processes of the same program differ by some percent. Then eight readers at
+once read the exclusive value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole
+requests as the client sees them, and of the decision as the server's own timer (``exclusive.decision`` of Airflow's
+metrics) sees it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from demo.postgres import postgres_server
 
 WARM_UP = 30
 READERS = 8
-PAUSE_SECONDS = 0.1  # without one, readers wait for the server's only event loop, and for nothing else
+PAUSE_SECONDS = 0.1  # of each reader; without one they wait for the server's only event loop, and for nothing else
 DAG = """
 import datetime
 from airflow.sdk import dag, task
@@ -135,7 +136,7 @@ def readings(run_id: str, tokens: dict[str, str]) -> list[Reading]:
     ]
 
 
-def measure(reads: int, number: int, wanted: list[Reading]) -> dict[str, list[float]]:
+def measure(reads: int, number: int, wanted: list[Reading], pause: float) -> dict[str, list[float]]:
     """Return the milliseconds of each read in one round, by what was read and from which server."""
     order = ("plugin", "without") if number % 2 else ("without", "plugin")
     with ExitStack() as stack:
@@ -143,9 +144,9 @@ def measure(reads: int, number: int, wanted: list[Reading]) -> dict[str, list[fl
         servers["plugin"].get(TIMES)
         times = measure_in_turn(reads, wanted, servers)
         exclusive = wanted[1]
-        measure_at_once(WARM_UP, exclusive, servers["plugin"])
+        measure_at_once(WARM_UP, exclusive, servers["plugin"], pause)
         servers["plugin"].get(TIMES)
-        times[f"exclusive, {READERS} readers"] = measure_at_once(reads, exclusive, servers["plugin"])
+        times[f"exclusive, {READERS} readers"] = measure_at_once(reads, exclusive, servers["plugin"], pause)
         times[f"decision in the server, {READERS} readers"] = servers["plugin"].get(TIMES).json()
     return times
 
@@ -169,11 +170,11 @@ def measure_in_turn(reads: int, wanted: list[Reading], servers: dict[str, httpx.
     return times
 
 
-def measure_at_once(reads: int, reading: Reading, server: httpx.Client) -> list[float]:
+def measure_at_once(reads: int, reading: Reading, server: httpx.Client, pause: float) -> list[float]:
     """Let several clients read the same, each after a pause."""
 
     def read_after_pause(client: httpx.Client) -> float:
-        time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
+        time.sleep(random.uniform(0, 2 * pause))
         return read(client, reading)[0]
 
     def read_on(_: int) -> list[float]:
@@ -211,11 +212,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reads", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pause", type=float, default=PAUSE_SECONDS, help="seconds between two reads of one of many")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="exclusive-cost-") as home, postgres_server() as database:
         prepare(Path(home), database)
         wanted = readings(*run_dag())
-        report([measure(arguments.reads, number, wanted) for number in range(arguments.rounds)])
+        report([measure(arguments.reads, number, wanted, arguments.pause) for number in range(arguments.rounds)])
 
 
 if __name__ == "__main__":
