@@ -70,10 +70,12 @@ class Opening:
     A payload as it is opened: decrypted piece by piece while it comes, and handed out only if all of it was genuine.
 
     :param size: bytes of the payload.
-    :raises EnvelopeError: if ``data_key`` cannot be one.
+    :raises EnvelopeError: if ``data_key`` cannot be one, or nothing of this size was ever sealed.
     """
 
     def __init__(self, size: int, *, data_key: bytes, context: bytes) -> None:
+        if size > MAX_PAYLOAD_BYTES:
+            raise cannot_be_opened()
         self._size, self._context = size, context
         try:
             self._cipher = Cipher(AES256(data_key), GCM(_PAYLOAD_NONCE))

@@ -173,6 +173,12 @@ def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(si
     assert opening.finish() == payload
 
 
+@pytest.mark.parametrize("size", [envelope.MAX_PAYLOAD_BYTES + 1, 2**63 - 1])
+def test_a_size_that_nothing_sealed_can_have_asks_for_no_memory_and_nothing_of_the_store(size):
+    with pytest.raises(EnvelopeError):
+        envelope.Opening(size, data_key=b"d" * 32, context=b"c")
+
+
 def test_sealing_again_gives_the_same_bytes():
     sealing = envelope.Sealing([b"a" * 300_000, b"b"], data_key=b"d" * 32, context=b"c")
     first, second = (b"".join(map(bytes, sealing)) for _ in range(2))
