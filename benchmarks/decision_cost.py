@@ -6,8 +6,9 @@ with Airflow, psycopg2 and PostgreSQL's programs installed; needs no server befo
 PostgreSQL, one with the plugin and one without, answer the same reads in turn over loopback. Each round starts them
 anew and in the other order, because two processes of the same program differ by some percent. Then eight readers at
 once read the exclusive value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole
-requests as the client sees them, and of the decision as the server's own timer (``exclusive.decision`` of Airflow's
-metrics) sees it.
+requests as the client sees them, of the decision as the server's own timer (``exclusive.decision`` of Airflow's
+metrics) sees it, and, for the readers at once, of the one statement by which Airflow finds the row in the same requests:
+a decision asks the database once, too, and waits as long for a processor.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from urllib.parse import quote
 
 import httpx
 
-from benchmarks.decision_server import TIMES, api_server
+from benchmarks.decision_server import DECISIONS, STATEMENTS, TIMES, api_server
 from demo.postgres import postgres_server
 
 WARM_UP = 30
@@ -147,7 +148,8 @@ def measure(reads: int, number: int, wanted: list[Reading], pause: float) -> dic
         measure_at_once(WARM_UP, exclusive, servers["plugin"], pause)
         servers["plugin"].get(TIMES)
         times[f"exclusive, {READERS} readers"] = measure_at_once(reads, exclusive, servers["plugin"], pause)
-        times[f"decision in the server, {READERS} readers"] = servers["plugin"].get(TIMES).json()
+        in_server = servers["plugin"].get(TIMES).json()
+        times |= {f"{name}, {READERS} readers": found for name, found in in_server.items()}
     return times
 
 
@@ -162,11 +164,11 @@ def measure_in_turn(reads: int, wanted: list[Reading], servers: dict[str, httpx.
             is_decided = server == "plugin" and reading.name != "plain"
             if opened != is_decided:
                 raise SystemExit(f"{reading.name} from the server {server}: opened is {opened}")
-            decisions = servers[server].get(TIMES).json() if is_decided else []
+            in_server = servers[server].get(TIMES).json()
             if number >= 0:
                 times[f"{reading.name}, {server}"].append(elapsed)
                 if is_decided:
-                    times[f"decision in the server, {reading.name}"] += decisions
+                    times[f"{DECISIONS}, {reading.name}"] += in_server[DECISIONS]
     return times
 
 

@@ -15,6 +15,8 @@ from demo.processes import free_port
 
 PLUGIN = "airflow_provider_exclusive.plugins.exclusive"
 TIMES = "/decision-times"
+DECISIONS = "decision in the server"
+STATEMENTS = "Airflow's own statement"
 
 
 def serve(port: int, *, with_plugin: bool) -> None:
@@ -30,7 +32,11 @@ def serve(port: int, *, with_plugin: bool) -> None:
 
 
 def keep_decision_times(app: Any) -> None:
-    """Take the place of a metrics server: :data:`TIMES` answers the times of the decisions since it was last asked."""
+    """
+    Take the place of a metrics server: :data:`TIMES` answers what was measured since it was last asked.
+
+    That is the times of the decisions, and of Airflow's own statement that finds the row of an XCom, in ms each.
+    """
     from airflow._shared.observability.metrics import stats
     from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
     from starlette.responses import JSONResponse
@@ -38,22 +44,43 @@ def keep_decision_times(app: Any) -> None:
 
     from airflow_provider_exclusive.server import metrics
 
-    times: list[float] = []
+    decisions: list[float] = []
+    statements = keep_statement_times()
 
     class Keeper(NoStatsLogger):
         @classmethod
         def timing(cls, stat: str, dt: Any, **_: Any) -> None:
             if stat == metrics.DECISION:
-                times.append(dt.total_seconds() * 1000)
+                decisions.append(dt.total_seconds() * 1000)
 
     async def answer(_: Any) -> JSONResponse:
         # Here, because Airflow sets up its own metrics when the server starts.
         stats.initialize(factory=Keeper, export_legacy_names=False)
-        kept = list(times)
-        times.clear()
+        kept = {DECISIONS: list(decisions), STATEMENTS: list(statements)}
+        decisions.clear()
+        statements.clear()
         return JSONResponse(kept)
 
     app.router.routes.insert(0, Route(TIMES, answer))
+
+
+def keep_statement_times() -> list[float]:
+    """Return a list that grows by the ms of each of Airflow's own look-ups of an XCom, of the database alone."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    times: list[float] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def begin(_con: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+        context.begun = time.perf_counter()
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def end(_con: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+        if "FROM xcom" in statement:
+            times.append((time.perf_counter() - context.begun) * 1000)
+
+    return times
 
 
 @contextmanager

@@ -46,6 +46,10 @@ class AuditTrail:
     _lines: OrderedDict[tuple[Any, ...], _Line] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
+    def writes_down(self, event: str) -> bool:
+        """Return whether the mode asks for a line about ``event``."""
+        return self.mode == "all" or (self.mode != "off" and event != READ)
+
     def record(self, event: str, caller: Caller | None, *, requested: Requested, reason: str, method: str) -> None:
         """
         Count an event, and write it down if the mode asks for it. Never raises: a decision stands without its audit.
@@ -54,7 +58,7 @@ class AuditTrail:
         :param reason: a stable word, such as ``not-in-scope``.
         """
         metrics.count(event, reason)
-        if self.mode == "off" or (event == READ and self.mode != "all"):
+        if not self.writes_down(event):
             return
         try:
             self._write(event, caller, requested, {"reason": reason, "method": method})

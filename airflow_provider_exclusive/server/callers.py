@@ -54,18 +54,23 @@ class Caller:
     is_live: bool
 
 
-@contextmanager
-def looking_up(session: Any) -> Iterator[Any]:
+def give_back(session: Any) -> None:
     """
-    Yield the connection of a request's own database session, and give it back afterwards.
+    Give the connection of a request's own database session back, before the request asks for another.
 
     A request must not hold one connection while it waits for another, as for an audit line: many such requests would
     wait for ever.
     """
+    session.rollback()
+
+
+@contextmanager
+def looking_up(session: Any) -> Iterator[Any]:
+    """Yield the connection of a request's own database session, and give it back afterwards."""
     try:
         yield session.connection()
     finally:
-        session.rollback()
+        give_back(session)
 
 
 def find_caller(ti_id: UUID, connection: Any) -> Caller | None:

@@ -98,8 +98,11 @@ def _decide(
     decisions: Decisions, trail: AuditTrail, rows: Sequence[Any], requested: Requested, asking: Asking, session: Any
 ) -> list[Any]:
     with answers.deciding("read", requested, asking, session, trail):
-        with callers.looking_up(session) as connection, metrics.timed(metrics.DECISION):
+        with metrics.timed(metrics.DECISION):
+            connection = session.connection()
             caller = callers.find_caller(asking.ti_id, connection)
             answered = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
+        if trail.writes_down(audit.READ):
+            callers.give_back(session)
         trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=asking.request.method)
     return answered

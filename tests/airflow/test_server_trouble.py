@@ -30,10 +30,12 @@ from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server import audit, callers
+from airflow_provider_exclusive.server.attachment import attach
 from tests.airflow.running import read_rows
 from tests.airflow.test_server import World
 
 FLOOD = 2_000
+PERMITTED = 200
 AT_ONCE = 40
 MAPPED_ROWS = 1_200
 SEALED = ("wrapped_key", "data_key", "key_id", "created_at")
@@ -129,9 +131,9 @@ async def read_directly(app, url: str, token: str) -> Answer:
 class TestFlood:
     COORDINATES = ("secret", "return_value", ""), ("secret", "a/b", ""), ("secret", "r/ x", ""), ("mapped", "return_value", "?map_index=1")  # fmt: skip
 
-    async def flood(self, world, urls) -> list[Answer]:
-        """Read all of them as ``stranger``, many at once."""
-        token = world.token_for(world.ti_id("stranger"))
+    async def flood(self, world, urls, by="stranger") -> list[Answer]:
+        """Read all of them, many at once."""
+        token = world.token_for(world.ti_id(by))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def read(url):
@@ -157,6 +159,22 @@ class TestFlood:
             (count,) = written[url]
             assert 1 << (total.bit_length() - 1) <= count <= total
         assert world.get(by="reader").json()["value"]["data_key"]
+
+    def test_permitted_reads_at_once_each_get_their_line(self, world, monkeypatch, caplog):
+        # A request that held its connection while it waited for that of its line would wait for the others for ever.
+        monkeypatch.setenv("AIRFLOW__EXCLUSIVE__AUDIT", "all")
+        attach(world.client.app)
+        try:
+            responses = world.client.portal.call(self.flood, world, [path_of(world)] * PERMITTED, "reader")
+        finally:
+            monkeypatch.delenv("AIRFLOW__EXCLUSIVE__AUDIT")
+            attach(world.client.app)
+
+        assert Counter(response.status_code for response in responses) == {200: PERMITTED}
+        assert logged(caplog) == ""
+        with create_session() as session:
+            of_reader = (Log.event == audit.READ, Log.dag_id == world.dag_id, Log.task_id == "reader")
+            assert len(session.scalars(select(Log.id).where(*of_reader)).all()) == PERMITTED
 
     def count_by_url(self, world) -> dict[str, list[int]]:
         """Return the counts of the audit lines about the stranger, by what was asked for."""
