@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.memory import fresh_memory
 
 KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
@@ -87,7 +88,7 @@ class Opening:
         """Forget what came."""
         self._decryptor = self._cipher.decryptor()
         self._decryptor.authenticate_additional_data(self._context)
-        self._payload: bytearray | None = None
+        self._payload: bytearray | memoryview | None = None
         self._position = 0
         self._tag = b""
 
@@ -99,7 +100,7 @@ class Opening:
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes."""
         if self._payload is None:
-            self._payload = bytearray(self._size)
+            self._payload = fresh_memory(self._size)
         view = memoryview(chunk)
         own = view[: self._size - self._position]
         if own:
@@ -107,7 +108,7 @@ class Opening:
         if len(own) < len(view) and len(self._tag) <= TAG_BYTES:
             self._tag += bytes(view[len(own) : len(own) + TAG_BYTES + 1])
 
-    def finish(self) -> bytearray:
+    def finish(self) -> bytearray | memoryview:
         """
         Return the payload, in memory that nothing else uses.
 
@@ -127,7 +128,7 @@ def seal(*pieces: bytes | memoryview, data_key: bytes, context: bytes) -> bytes:
     return b"".join(map(bytes, Sealing(pieces, data_key=data_key, context=context)))
 
 
-def open_sealed(sealed: bytes | bytearray, *, data_key: bytes, context: bytes) -> bytearray:
+def open_sealed(sealed: bytes | bytearray, *, data_key: bytes, context: bytes) -> bytearray | memoryview:
     """
     Decrypt what :func:`seal` wrote.
 

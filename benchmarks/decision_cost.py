@@ -7,8 +7,8 @@ PostgreSQL, one with the plugin and one without, answer the same reads in turn o
 anew and in the other order, because two processes of the same program differ by some percent. Then eight readers at
 once read the exclusive value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole
 requests as the client sees them, of the decision as the server's own timer (``exclusive.decision`` of Airflow's
-metrics) sees it, and, for the readers at once, of the one statement by which Airflow finds the row in the same requests:
-a decision asks the database once, too, and waits as long for a processor.
+metrics) sees it, and, for the readers at once, of the one statement by which Airflow finds the row in these requests: a
+decision asks the database once, too, and waits as long for a processor.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from urllib.parse import quote
 
 import httpx
 
-from benchmarks.decision_server import DECISIONS, STATEMENTS, TIMES, api_server
+from benchmarks.decision_server import DECISIONS, TIMES, api_server
 from demo.postgres import postgres_server
 
 WARM_UP = 30

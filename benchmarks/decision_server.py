@@ -72,11 +72,11 @@ def keep_statement_times() -> list[float]:
     times: list[float] = []
 
     @event.listens_for(Engine, "before_cursor_execute")
-    def begin(_con: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    def begin(_con: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: Any) -> None:
         context.begun = time.perf_counter()
 
     @event.listens_for(Engine, "after_cursor_execute")
-    def end(_con: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    def end(_con: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: Any) -> None:
         if "FROM xcom" in statement:
             times.append((time.perf_counter() - context.begun) * 1000)
 

@@ -15,8 +15,8 @@ from airflow_provider_exclusive.exceptions import CodecError
 Piece = bytes | memoryview
 """Part of a payload; a view is one of plain bytes."""
 
-Payload = bytes | bytearray
-"""An encoded value; a bytearray is memory that nothing else uses, so a decoded value may keep it."""
+Payload = bytes | bytearray | memoryview
+"""An encoded value. What can be written to is memory that nothing else uses, so a decoded value may keep it."""
 
 
 class Codec(ABC):

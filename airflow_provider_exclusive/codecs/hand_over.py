@@ -30,6 +30,6 @@ class HandOverCodec(Codec):
         :raises CodecError: if it is no JSON.
         """
         try:
-            return json.loads(payload)
+            return json.loads(bytes(payload))
         except (ValueError, RecursionError) as malformed:
             raise CodecError("A hand-over record is not JSON; clear the trigger task to write it anew.") from malformed

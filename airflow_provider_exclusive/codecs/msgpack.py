@@ -8,26 +8,21 @@ goes to one of the nested codecs, whole, or is refused.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgpack
 
 from airflow_provider_exclusive.codecs import extensions
-from airflow_provider_exclusive.codecs.base import Codec, Payload
+from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
 from airflow_provider_exclusive.codecs.refusal import qualified_name, refusal
+from airflow_provider_exclusive.codecs.survey import MAX_LEVELS, MAX_NESTED_OBJECTS, survey, too_deep
 from airflow_provider_exclusive.exceptions import CodecError
-
-MAX_LEVELS: Final = 400
-"""How deep containers may lie in each other: the C code that packs them takes stack for each and does not check it."""
-
-MAX_NESTED_OBJECTS: Final = 32
-"""How many of these levels may be tuples, sets and other extension types: reading one takes 40 kB of stack."""
+from airflow_provider_exclusive.memory import fresh_memory
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
-_CONTAINERS: Final = frozenset({list, dict})
-_LARGE_LEVEL: Final = 100_000
+_LONGEST_FORM: Final[dict[type, bytes]] = {str: b"\xdb", bytes: b"\xc6"}  # str 32 and bin 32 of the specification
+_LARGE_TEXT: Final = 1 << 18  # encoded at once: small enough to stay in the processor's cache
 _LEVEL_BUFFER_BYTES: Final = 1024  # a packer allocates its buffer up front; only the outermost one is likely to need it
 _MALFORMED: Final = (
     ValueError,
@@ -61,15 +56,19 @@ class MsgpackCodec(Codec):
         return type(value) in _NATIVE or extensions.find(value) is not None
 
     def encode(self, value: Any) -> bytes:
+        """Return the payload; see :meth:`encode_in_pieces`."""
+        return b"".join(self.encode_in_pieces(value))
+
+    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
         """
-        Return the payload.
+        Return the payload where it was packed, or where it lies.
 
         :raises CodecError: naming the type that cannot be carried; also for values that contain themselves.
         """
         try:
-            return self._encode(value)
+            return _without_packer(value) or [self._encode(value)]
         except RecursionError:
-            raise _too_deep() from None
+            raise too_deep() from None
         except (ValueError, OverflowError) as failure:
             raise CodecError(
                 f"A value of type {qualified_name(value)} cannot be encoded: {type(failure).__name__}. A single text, "
@@ -90,7 +89,7 @@ class MsgpackCodec(Codec):
                 "producer task to write it anew."
             ) from None
 
-    def _encode(self, value: Any) -> bytes:
+    def _encode(self, value: Any) -> Any:
         try:
             return _Encoder(self._nested, unicode_errors=None).pack(value)
         except UnicodeEncodeError:  # lone surrogates, as in file names; the usual way is a quarter faster
@@ -107,23 +106,24 @@ class _Encoder:
         self._depth = 0
         self._levels = 0
 
-    def pack(self, value: Any) -> bytes:
-        types, levels = _survey(value)
+    def pack(self, value: Any) -> Any:
+        """Return the packed value: bytes within an extension type, and a view of the packer's memory outermost."""
+        types, levels = survey(value)
         if self._levels + levels > MAX_LEVELS:
-            raise _too_deep()
+            raise too_deep()
         packer = self._packer()
         self._depth += 1
         self._levels += levels
-        payload: bytes = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
+        payload = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
         self._levels -= levels
         self._depth -= 1
-        return payload
+        return packer.getbuffer() if payload is None else payload
 
     def _packer(self) -> msgpack.Packer:
         if self._depth > MAX_NESTED_OBJECTS:
-            raise _too_deep()
+            raise too_deep()
         if self._depth == len(self._packers):
-            options = {"buf_size": _LEVEL_BUFFER_BYTES} if self._depth else {}
+            options = {"buf_size": _LEVEL_BUFFER_BYTES} if self._depth else {"autoreset": False}
             self._packers.append(
                 msgpack.Packer(default=self._extend, strict_types=True, unicode_errors=self._unicode_errors, **options)
             )
@@ -152,7 +152,7 @@ class _Decoder:
 
     def _restore(self, code: int, data: bytes) -> Any:
         if self._depth > MAX_NESTED_OBJECTS:
-            raise _too_deep()
+            raise too_deep()
         self._depth += 1
         value = self._restore_nested(data) if code == extensions.NESTED else self._restore_extension(code, data)
         self._depth -= 1
@@ -178,37 +178,21 @@ class _Decoder:
         return codec.decode(payload)
 
 
-def _survey(value: Any) -> tuple[set[type], int]:
-    """
-    Return the types of everything in the lists and dicts of ``value``, and how many levels of them there are.
-
-    Level by level, because that leaves the loops to C: asking each item in Python would take longer than packing it. A
-    container counts once in a large level, so one that contains itself ends at the limit instead of filling the memory.
-
-    :raises CodecError: at more levels than can be packed.
-    """
-    found: set[type] = set()
-    level: Collection[Any] = (value,)
-    levels = 0
-    while (types := set(map(type, level))) & _CONTAINERS:
-        levels += 1
-        if levels > MAX_LEVELS:
-            raise _too_deep()
-        found |= types
-        lists, dicts = (_those_of(kind, level, types) for kind in (list, dict))
-        found.update(map(type, chain.from_iterable(dicts)))
-        level = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, dicts))]
-    return found | types, levels
+def _without_packer(value: Any) -> list[Piece] | None:
+    """Return the payload of a large text or of large bytes: a packer would copy it, again as its buffer grows."""
+    kind = type(value)
+    if kind not in _LONGEST_FORM or not _LARGE_TEXT <= len(value) < 1 << 32 or (kind is str and not value.isascii()):
+        return None
+    header = _LONGEST_FORM[kind] + len(value).to_bytes(4, "big")
+    return [header, value if kind is bytes else _in_memory(value)]
 
 
-def _those_of(kind: type, items: Collection[Any], types: set[type]) -> Collection[Any]:
-    """Return the ``items`` of ``kind``, each once if many are in them; ``types`` are those of all items."""
-    if kind not in types:
-        return ()
-    chosen = items if types == {kind} else [item for item in items if type(item) is kind]
-    if sum(map(len, chosen)) <= _LARGE_LEVEL:
-        return chosen
-    return dict(zip(map(id, chosen), chosen, strict=True)).values()
+def _in_memory(text: str) -> memoryview:
+    memory = memoryview(fresh_memory(len(text)))
+    for begin in range(0, len(text), _LARGE_TEXT):
+        part = text[begin : begin + _LARGE_TEXT].encode("ascii")
+        memory[begin : begin + len(part)] = part
+    return memory
 
 
 def _unmistakable(value: Any) -> Any:
@@ -226,10 +210,3 @@ def _checked(value: Any) -> Any:
     if type(value) in _MISTAKEN:
         raise refusal(value)
     return value
-
-
-def _too_deep() -> CodecError:
-    return CodecError(
-        f"A value contains itself, or is nested too deep: at most {MAX_LEVELS} levels, of which "
-        f"{MAX_NESTED_OBJECTS} may be tuples, sets and other objects. Flatten it."
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from airflow_provider_exclusive.codecs import arrow_stream, pandas_columns, pandas_index
+from airflow_provider_exclusive.codecs import arrow_stream, pandas_blocks, pandas_columns, pandas_index
 from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.refusal import refusal
 from airflow_provider_exclusive.exceptions import CodecError
@@ -33,10 +33,14 @@ def decode_frame(body: memoryview, plain: Codec) -> Any:
 
     columns, header = _decode_columns(body, plain)
     index = pandas_index.from_bytes(header["index"], plain)
-    # A dict of arrays is copied into pandas' own blocks: writable, and one for all columns of a dtype. Objects come as
-    # Series, because pandas would look at their values and choose another dtype.
-    data = {position: _keep_dtype(column, index) for position, column in enumerate(columns)}
-    frame = pd.DataFrame(data, index=index, copy=True)
+    block = pandas_blocks.block_over(body, columns)
+    if block is not None:
+        frame = pd.DataFrame(block.T, index=index, copy=False)
+    else:
+        # A dict of arrays is copied into pandas' own blocks: writable, and one for all columns of a dtype. Objects come
+        # as Series, because pandas would look at their values and choose another dtype.
+        data = {position: _keep_dtype(column, index) for position, column in enumerate(columns)}
+        frame = pd.DataFrame(data, index=index, copy=True)
     frame.columns = pandas_index.from_bytes(header["columns"], plain)
     return _with_extras(frame, header)
 
@@ -57,7 +61,9 @@ def decode_series(body: memoryview, plain: Codec) -> Any:
 
     (array,), header = _decode_columns(body, plain)
     index = pandas_index.from_bytes(header["index"], plain)
-    series = pd.Series(array, index=index, dtype=array.dtype, name=header["name"], copy=True)
+    block = pandas_blocks.block_over(body, [array])
+    data = array if block is None else block[0]
+    series = pd.Series(data, index=index, dtype=array.dtype, name=header["name"], copy=block is None)
     return _with_extras(series, header)
 
 

@@ -55,7 +55,7 @@ class SerdeCodec(Codec):
         from airflow.sdk.serde import deserialize
 
         try:
-            return deserialize(json.loads(payload))
+            return deserialize(json.loads(bytes(payload)))
         except ImportError as failure:
             raise CodecError(
                 "A value needs a class that this process may not or cannot import: "
@@ -131,7 +131,7 @@ def _is_equal(value: Any, restored: Any) -> bool:
 
 def _class_name(payload: Payload) -> str:
     try:
-        serialized = json.loads(payload)
+        serialized = json.loads(bytes(payload))
     except (ValueError, RecursionError):
         return "unknown type"
     named = serialized.get("__classname__") if isinstance(serialized, dict) else None

@@ -71,12 +71,12 @@ def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
         raise ValueError("its task was cleared, or is tried again, so what it handed over is withdrawn")
 
 
-def _open(reference: Reference, keyring: Keyring) -> bytearray:
+def _open(reference: Reference, keyring: Keyring) -> bytes:
     if reference.inline is None or reference.letter is not None or not reference.scope.is_open:
         raise ValueError("it is not as the operator writes it")
     context = reference.context()
     data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
-    return envelope.open_sealed(reference.inline, data_key=data_key, context=context)
+    return bytes(envelope.open_sealed(reference.inline, data_key=data_key, context=context))
 
 
 @cache

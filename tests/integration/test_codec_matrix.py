@@ -43,7 +43,7 @@ def through_codecs(value):
     arrow, serde = ArrowCodec(), SerdeCodec()
     codecs = CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde])
     name, pieces = codecs.encode(value)
-    return codecs.decode(name, b"".join(pieces))
+    return codecs.decode(name, memoryview(bytearray(b"".join(pieces))))  # what large payloads are opened into
 
 
 def settled(value):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_exclusive import envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
+from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
 from airflow_provider_exclusive.envelope import TAG_BYTES
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
@@ -177,6 +178,13 @@ def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(si
 def test_a_size_that_nothing_sealed_can_have_asks_for_no_memory_and_nothing_of_the_store(size):
     with pytest.raises(EnvelopeError):
         envelope.Opening(size, data_key=b"d" * 32, context=b"c")
+
+
+@pytest.mark.parametrize("value", ["x" * 3_000_000, "é" * 3_000_000, b"x" * 3_000_000, ["x" * 100] * 30_000])
+def test_a_large_value_comes_back(make_store, put, consumer, value):
+    store = make_store(codecs=CodecRegistry([MsgpackCodec()]))
+
+    assert store.get(put(value, into=store), reader=consumer) == value
 
 
 def test_sealing_again_gives_the_same_bytes():

@@ -228,9 +228,62 @@ PANDAS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("memory", [bytes, bytearray])
 @pytest.mark.parametrize("value", PANDAS.values(), ids=PANDAS.keys())
-def test_a_pandas_value_comes_back_the_same(value):
-    assert same(CODEC.decode(CODEC.encode(value)), value)
+def test_a_pandas_value_comes_back_the_same(value, memory):
+    assert same(CODEC.decode(memory(CODEC.encode(value))), value)
+
+
+NUMBERS = {
+    "one column": pd.DataFrame({"a": np.arange(5.0)}),
+    "floats": pd.DataFrame(np.arange(35.0).reshape(7, 5)),
+    "small integers": pd.DataFrame(np.arange(6, dtype="i1").reshape(2, 3)),
+    "moments": pd.DataFrame({name: pd.date_range("2024", periods=3).as_unit("us") for name in "ab"}),
+    "spans": pd.DataFrame({name: pd.to_timedelta([1, 2, 3], unit="s") for name in "ab"}),
+    "series": pd.Series(np.arange(5.0)),
+    "series of moments": pd.Series(pd.date_range("2024", periods=3)),
+}
+
+
+@pytest.mark.parametrize("value", NUMBERS.values(), ids=NUMBERS.keys())
+def test_columns_of_numbers_lie_where_they_were_opened_and_can_be_written_to(value):
+    payload = bytearray(CODEC.encode(value))
+
+    restored = CODEC.decode(payload)
+
+    assert np.shares_memory(restored.to_numpy(), np.frombuffer(payload, "u1"))
+    assert same(restored, value)
+    restored.iloc[0] = restored.iloc[-1]
+    assert restored[:1].to_numpy().tolist() == value[-1:].to_numpy().tolist()
+
+
+COPIED = {
+    "truth values, which Arrow packs into bits": pd.DataFrame({"a": [True, False], "b": [False, False]}),
+    "two kinds of numbers": pd.DataFrame({"a": [1, 2], "b": [1.0, 2.0]}),
+    "numbers beside text": pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [3, 4]}),
+    "moments that are missing": pd.DataFrame({name: pd.to_datetime(["2024", None]) for name in "ab"}),
+    "no rows": pd.DataFrame({"a": np.array([], "f8")}),
+}
+
+
+@pytest.mark.parametrize("frame", COPIED.values(), ids=COPIED.keys())
+def test_what_is_no_block_of_numbers_is_copied_into_blocks_that_can_be_written_to(frame):
+    payload = bytearray(CODEC.encode(frame))
+
+    restored = CODEC.decode(payload)
+    restored.iloc[:] = restored.iloc[::-1].to_numpy()
+
+    assert same(CODEC.decode(payload), frame)
+    assert restored.to_numpy().tolist() == frame.iloc[::-1].to_numpy().tolist()
+
+
+def test_two_frames_of_one_payload_in_memory_that_others_may_use_are_apart():
+    payload = CODEC.encode(pd.DataFrame({"a": [1.0, 2.0]}))
+    one, other = CODEC.decode(payload), CODEC.decode(payload)
+
+    one.iloc[0, 0] = 9
+
+    assert other.iloc[0, 0] == 1
 
 
 def test_attributes_of_a_frame_come_back():

@@ -33,6 +33,12 @@ def test_what_cannot_be_pickled_is_refused_by_name():
         CODEC.encode(threading.Lock())
 
 
+def test_it_reads_memory_of_any_kind():
+    payload = CODEC.encode({"a": [1]})
+
+    assert [CODEC.decode(kind(payload)) for kind in (bytes, bytearray, memoryview)] == [{"a": [1]}] * 3
+
+
 def test_the_refusal_does_not_quote_the_failure():
     with pytest.raises(CodecError) as refused:
         CODEC.encode(Explosive())

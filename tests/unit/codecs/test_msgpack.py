@@ -113,6 +113,19 @@ def test_such_a_type_is_refused_as_a_key_too(key):
         CODEC.encode([{key: 1}])
 
 
+@pytest.mark.parametrize("key", [memoryview(b"x"), msgpack.ExtType(1, b"x"), bytearray])
+def test_such_a_type_is_seen_beside_many_plain_ones(key):
+    rows = [{"id": number, "name": "x"} for number in range(50)]
+    plain = {"a": 1, 2: "b"}
+    if key is bytearray:
+        value = [*rows, {**plain, "c": bytearray(b"x")}]
+        assert same(CODEC.decode(CODEC.encode(value)), value)
+        return
+    for value in ([*rows, plain | {key: 1}], [*rows, plain | {"c": key}], [*rows, [key]]):
+        with pytest.raises(CodecError, match="cannot be carried"):
+            CODEC.encode(value)
+
+
 def test_the_refusal_tells_the_way_out_but_not_the_value():
     with pytest.raises(CodecError) as refused:
         CODEC.encode({"password": Text("hunter2")})
@@ -278,6 +291,42 @@ def test_a_bytearray_and_bytes_stay_apart():
     value = [b"x", bytearray(b"x"), {"k": [bytearray(b"y"), (bytearray(b"z"), b"z")]}]
 
     assert same(CODEC.decode(CODEC.encode(value)), value)
+
+
+LARGE = {
+    "text": "0123456789" * 300_000,
+    "text, to the character": "x" * (1 << 18),
+    "text of other scripts": "é字" * 300_000,
+    "text with a lone surrogate": "x" * 300_000 + "\udc80",
+    "bytes": bytes(range(256)) * 10_000,
+    "a list of large texts": ["x" * 3_000_000, b"y" * 3_000_000],
+}
+
+
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE.keys())
+def test_large_texts_and_bytes_are_packed_as_messagepack_packs_them(value):
+    pieces = CODEC.encode_in_pieces(value)
+
+    assert b"".join(pieces) == CODEC.encode(value) == msgpack.packb(value, unicode_errors="surrogatepass")
+    assert same(CODEC.decode(memoryview(bytearray(b"".join(pieces)))), value)
+
+
+def test_large_bytes_are_not_copied():
+    value = b"x" * 3_000_000
+
+    assert any(piece is value for piece in CODEC.encode_in_pieces(value))
+
+
+def test_a_subclass_of_text_is_refused_however_large_it_is():
+    with pytest.raises(CodecError, match="cannot be carried"):
+        CODEC.encode(Text("x" * 3_000_000))
+
+
+def test_what_was_packed_stays_while_another_value_is_packed():
+    first, second = (CODEC.encode_in_pieces([number] * 1_000) for number in (1, 2))
+
+    assert CODEC.decode(b"".join(first)) == [1] * 1_000
+    assert CODEC.decode(b"".join(second)) == [2] * 1_000
 
 
 def test_what_it_does_not_know_rides_inside_in_the_payload_of_a_nested_codec():
