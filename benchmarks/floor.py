@@ -17,7 +17,7 @@ from typing import Final
 
 _HOST: Final = "127.0.0.1"
 _REQUEST: Final = struct.Struct("!cQ")
-_SEND, _RECEIVE, _DONE = b"s", b"r", b"."
+_SEND, _RECEIVE, _KEEP, _DONE = b"s", b"r", b"k", b"."
 _BLOCK: Final = 1 << 20
 
 
@@ -53,9 +53,9 @@ class Wire:
         _receive_into(self._socket, memoryview(received))
         return received
 
-    def send(self, payload: bytes) -> None:
-        """Send bytes and wait until they were received."""
-        self._socket.sendall(_REQUEST.pack(_RECEIVE, len(payload)))
+    def send(self, payload: bytes, *, is_kept: bool = False) -> None:
+        """Send bytes and wait until they were received, into memory of their own if they are kept, as by any store."""
+        self._socket.sendall(_REQUEST.pack(_KEEP if is_kept else _RECEIVE, len(payload)))
         self._socket.sendall(payload)
         _receive_into(self._socket, memoryview(bytearray(1)))
 
@@ -72,6 +72,7 @@ def _serve(channel: Connection) -> None:
 def _answer(client: socket.socket) -> None:
     request, block = bytearray(_REQUEST.size), bytearray(_BLOCK)
     payload = bytearray()
+    kept = []
     with client:
         while _receive_into(client, memoryview(request)):
             wish, size = _REQUEST.unpack(request)
@@ -79,8 +80,12 @@ def _answer(client: socket.socket) -> None:
                 payload = payload if len(payload) >= size else bytearray(size)
                 client.sendall(memoryview(payload)[:size])
                 continue
-            for begin in range(0, size, _BLOCK):
-                _receive_into(client, memoryview(block)[: min(_BLOCK, size - begin)])
+            if wish == _KEEP:
+                kept.append(bytearray(size))
+                _receive_into(client, memoryview(kept[-1]))
+            else:
+                for begin in range(0, size, _BLOCK):
+                    _receive_into(client, memoryview(block)[: min(_BLOCK, size - begin)])
             client.sendall(_DONE)
 
 

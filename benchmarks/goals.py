@@ -70,8 +70,12 @@ def _against_floor(figures: Mapping[str, Any]) -> Iterator[Goal]:
     for name, found in figures["payloads"].items():
         for what in ("push", "pull"):
             theirs = _median(found, what, THEIRS)
-            if theirs and found["encoded_bytes"] >= _FLOOR_FROM_BYTES:
-                yield _at_most(f"{what} / floor, {PAYLOADS[name].title}", theirs / found[what]["floor"], _MOST_OF_FLOOR)
+            if not theirs or found["encoded_bytes"] < _FLOOR_FROM_BYTES:
+                continue
+            for floor in ("floor", "floor_of_a_store"):
+                if floor in found[what]:
+                    goal = f"{what} / {floor.replace('_', ' ')}, {PAYLOADS[name].title}"
+                    yield _at_most(goal, theirs / found[what][floor], _MOST_OF_FLOOR)
 
 
 def _against_own(figures: Mapping[str, Any]) -> Iterator[Goal]:

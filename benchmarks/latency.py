@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.payloads import PAYLOADS
 from benchmarks.plan import Plan
 from benchmarks.probe import SIDES, peak_key
-from benchmarks.results import floor_of, in_ms, summarise
+from benchmarks.results import floors_of, in_ms, summarise
 from benchmarks.stacks import Bench
 
 _FIRST_PAYLOAD = "text-10k"
@@ -66,7 +66,7 @@ def _measure_payload(bench: Bench, name: str, plan: Plan) -> dict[str, Any]:
     }
     for what, result in (("push", push), ("pull", pull)):
         operations = summarise(result["samples"])
-        figures[what] = {"operations": operations, "floor": floor_of(operations), "peak_bytes": result["peaks"]}
+        figures[what] = {"operations": operations, **floors_of(operations), "peak_bytes": result["peaks"]}
     return figures
 
 

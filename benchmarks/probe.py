@@ -23,6 +23,7 @@ from benchmarks.payloads import PAYLOADS, Payload, same
 from benchmarks.usage import cpu_seconds, peak_memory
 
 OWN, THEIRS, ROUND_TRIP, SOCKET, CODEC = "own", "theirs", "round trip", "socket", "codec"
+KEEPING_SOCKET: Final = "socket that keeps"
 SIDES: Final = (OWN, THEIRS)
 _LEAST_REPETITIONS: Final = 3
 _TINY: Final = "tiny"
@@ -122,6 +123,7 @@ def measure_pushes() -> None:
         **{side: _pusher(task, side, value) for side in sides},
         ROUND_TRIP: lambda number: task.push(OWN, f"{_TINY}-{number}", _TINY),
         SOCKET: lambda _: wire.send(encoded),
+        KEEPING_SOCKET: lambda _: wire.send(encoded, is_kept=True),
         CODEC: lambda _: codecs.encode(value),
     }
     samples = _take_turns(operations, task, most=payload.repetitions)
@@ -145,7 +147,7 @@ def measure_pulls() -> None:
         del pulled
     codecs, wire = _codecs(), Wire(task.order.floor_port)
     name, pieces = codecs.encode(payload.build())
-    encoded = b"".join(pieces)
+    encoded = bytearray().join(pieces)  # a value may keep it, as it may keep the memory of a payload that was pulled
     operations: dict[str, Operation] = {
         **{side: _puller(task, side, pushed) for side in sides},
         ROUND_TRIP: lambda number: task.pull(OWN, f"{_TINY}-{number % pushed}", task_id="push"),
