@@ -161,6 +161,7 @@ class ExclusiveStore:
         try:
             payload = opening.finish()
         except EnvelopeError as failure:
+            self._check_expiry(reference)  # a large one is read piece by piece, and may have gone meanwhile
             raise EnvelopeError(
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"

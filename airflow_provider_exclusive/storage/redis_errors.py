@@ -13,7 +13,7 @@ from typing import Final
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 
 # redis-py has no class of its own for these replies; in a pipeline it puts its own words before them.
-_REPLY_WORD: Final = re.compile(r"(?:^|caused error: )(BUSY|NOREPLICAS|MISCONF)\b")
+_REPLY_WORD: Final = re.compile(r"(?:^|caused error: )(BUSY|NOREPLICAS|MISCONF|WRONGTYPE)\b")
 _PASSING_REPLIES: Final = frozenset({"BUSY", "NOREPLICAS"})
 # The peer went away during the handshake; every other TLS error is a matter of configuration.
 _PASSING_TLS_ERRORS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
@@ -130,6 +130,11 @@ def _refusal(failure: Exception, server: str) -> StorageError:
     if _reply_word(failure) == "MISCONF":
         return StorageError(
             f"Redis at {server} refuses writes because it cannot save to its disk. Mend that; its log says what failed."
+        )
+    if _reply_word(failure) == "WRONGTYPE":
+        return StorageError(
+            f"In Redis at {server}, something else wrote under the key of a payload. Give the connection a key_prefix "
+            "that nothing else uses, and clear the producer task to write the value anew."
         )
     if isinstance(failure, exceptions.AskError):
         return StorageError(

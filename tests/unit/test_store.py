@@ -212,6 +212,23 @@ def test_an_expired_value_says_when(make_store, put, consumer):
     assert just_before.get(reference, reader=consumer) == "a value"
 
 
+def test_a_value_that_expires_while_it_is_read_says_so(make_store, put, consumer, driver):
+    class Expiring(type(driver)):
+        """Passes on what there is until the end of its life, as a server that is asked for one block after the other."""
+
+        def read_many(self, wanted):
+            for one in wanted:
+                one.sink.restart()
+                one.sink.write(driver.payloads[one.key][:10])
+            now.append(now[0] + timedelta(seconds=60))
+
+    early = make_store(ttl_seconds=60)
+    now = [early.clock()]
+    reference = put(into=early)
+    with pytest.raises(PayloadNotFoundError, match="expired at"):
+        replace(early, driver=Expiring(), clock=lambda: now[-1]).get(reference, reader=consumer)
+
+
 def test_inline_values_and_those_without_a_limit_do_not_expire(make_store, put):
     assert put(into=make_store(ttl_seconds=60, inline_bytes=1000)).expires_at is None
     reference = put(into=make_store(ttl_seconds=None))

@@ -45,6 +45,10 @@ def test_every_error_class_of_the_client_is_translated(error):
         (redis.exceptions.MovedError("3999 127.0.0.1:6381"), "Cluster.*standalone server"),
         (redis.exceptions.InvalidResponse("Protocol Error"), "is not Redis"),
         (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), "cannot save to its disk"),
+        (
+            redis.exceptions.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+            "something else wrote .*key_prefix.*clear the producer",
+        ),
         (redis.exceptions.DataError("odd argument"), r"refused the operation \(DataError\)"),
     ],
 )
