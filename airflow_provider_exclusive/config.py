@@ -99,6 +99,12 @@ def read_parse_check() -> str:
     return _choice("parse_check", PARSE_CHECKS)
 
 
+def read_unknown_options() -> list[str]:
+    """Return the options of the section that this release does not read: misspelt, or of another release."""
+    forms = {f"{option}{form}" for option in DEFAULTS for form in ("", "_cmd", "_secret")}
+    return sorted(set(_conf().getsection(SECTION) or ()) - forms)
+
+
 def read_keyring(settings: Settings) -> Keyring:
     """
     Build the keyring from ``[exclusive] private_key``, or derive it from ``[core] fernet_key``.
@@ -107,7 +113,10 @@ def read_keyring(settings: Settings) -> Keyring:
     """
     if settings.private_key:
         parts = settings.private_key.replace(",", " ").split()
-        ring = Keyring.from_raw_keys(keyring.parse_key(part, option="[exclusive] private_key") for part in parts)
+        option = "[exclusive] private_key"
+        if len(parts) > 1 and not any(map(keyring.is_as_long_as_a_key, parts)):
+            parts = [settings.private_key]  # a passphrase rather than a list
+        ring = Keyring.from_raw_keys(keyring.parse_key(part, option=option) for part in parts)
         _check_pair(settings, ring)
         return ring
     _refuse_empty_source("private_key")
@@ -143,6 +152,12 @@ def _check_pair(settings: Settings, ring: Keyring) -> None:
     if not settings.public_key:
         return
     public = keyring.parse_key(settings.public_key, option="[exclusive] public_key")
+    if keyring.PrivateKey.from_raw(public).public == ring.keys[0].raw:
+        raise ConfigurationError(
+            "[exclusive] private_key and [exclusive] public_key are in each other's place: exchange them. If the "
+            "private half was handed out as the public one, make a new pair: airflow exclusive keygen.",
+            option="[exclusive] public_key",
+        )
     if public != ring.keys[0].public:
         raise ConfigurationError(
             "[exclusive] public_key is not the public half of the first [exclusive] private_key. Set it to "

@@ -18,6 +18,11 @@ from airflow_provider_exclusive.reference import Reference
 class DataKeys(ABC):
     """Keeps data keys in references."""
 
+    @property
+    @abstractmethod
+    def key_id(self) -> str:
+        """The name of the private key under which this process seals."""
+
     @abstractmethod
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
         """Return ``reference`` with its data key in it, protected and bound to its context."""
@@ -37,6 +42,11 @@ class OwnDataKeys(DataKeys):
     """The data keys of a process that holds the private key."""
 
     keyring: Keyring
+
+    @property
+    def key_id(self) -> str:
+        """That of the current key."""
+        return self.keyring.current_key_id
 
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
         """Wrap the data key."""
@@ -59,6 +69,11 @@ class HandedDataKeys(DataKeys):
 
     public_key: bytes
 
+    @property
+    def key_id(self) -> str:
+        """That of the private key whose public half this is."""
+        return key_id_of(self.public_key)
+
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
         """Seal the data key in a letter to the holder of the private key."""
         letter = seal_letter(data_key, public_key=self.public_key, context=reference.context())
@@ -70,7 +85,8 @@ class HandedDataKeys(DataKeys):
             raise ConfigurationError(
                 "This worker holds no private key, and the API server did not open the value for it: the plugin "
                 "'exclusive' is not loaded there. Install airflow-provider-exclusive where the API server runs, give "
-                "it [exclusive] private_key, and do not start it with --apps execution, which loads no plugin.",
+                "it [exclusive] private_key, and do not start it with --apps execution, which loads no plugin. A "
+                "dag.test() asks no API server: give its process the private key.",
                 option="[exclusive] private_key",
             )
         _refuse_letter(reference)

@@ -11,12 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive import concealment, runtime
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, ScopeDeclaration
+
+CODECS: Final = ("arrow", "cloudpickle", "msgpack", "serde")
+"""What a task may ask for; here, because a Dag is parsed without loading any of them."""
+
+_NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +86,25 @@ def create_hook(spec: Any, *, then: Callable[..., Any] | None = None, codec: str
         raise InvalidScopeError(
             f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."
         )
-    if codec is not None and not isinstance(codec, str):
-        raise InvalidScopeError(f"codec={codec!r} is not the name of a codec; expected such as 'cloudpickle'.")
+    if codec is not None and codec not in CODECS:
+        raise InvalidScopeError(
+            f"codec={codec!r} is not the name of a codec; expected one of {', '.join(map(repr, CODECS))}. Only "
+            "'cloudpickle' has to be asked for; the others are chosen by the value's type."
+        )
     declaration = ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
     return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line())
 
 
 def find_hook(task: Any) -> ConsumersHook | None:
     """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
+    return _find_in(pre_execute_of(task))
+
+
+def pre_execute_of(task: Any) -> Any:
+    """Return the ``pre_execute`` hook of an operator, mapped or not, or None."""
     if hasattr(task, "partial_kwargs"):
-        return _find_in(task.partial_kwargs.get("pre_execute"))
-    return _find_in(getattr(task, "_pre_execute_hook", None))
+        return task.partial_kwargs.get("pre_execute")
+    return getattr(task, "_pre_execute_hook", None)
 
 
 def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
@@ -168,8 +180,8 @@ def _run_hook(hook: Callable[..., Any], context: Any) -> None:
 
 
 def _calling_line() -> SourceLine | None:
-    here = str(Path(__file__).parent)
     frame = sys._getframe(1)  # noqa: SLF001  # the documented way to a caller's line, as in logging and warnings
-    while frame is not None and frame.f_code.co_filename.startswith(here):
+    # An operator sets its own scope from within Airflow, which is not where the Dag declares it.
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_A_DAG:
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return SourceLine(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

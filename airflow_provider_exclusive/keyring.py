@@ -31,6 +31,7 @@ _NONCE_BYTES: Final = 12
 _LABEL: Final = b"airflow-provider-exclusive/v1/"
 _LETTER_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
 _LEAST_DISTINCT_BYTES: Final = 8
+_KEY_CHARACTERS: Final = 44  # base64 of 32 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class PrivateKey:
     public: bytes
     wrapping_key: bytes = field(repr=False)
     exchange_key: X25519PrivateKey = field(repr=False)
+
+    @property
+    def raw(self) -> bytes:
+        """The 32 raw bytes."""
+        return self.exchange_key.private_bytes_raw()
 
     @classmethod
     def from_raw(cls, raw: bytes) -> PrivateKey:
@@ -161,6 +167,11 @@ def key_id_of(public_key: bytes) -> str:
 def derive(secret: bytes, *, purpose: bytes) -> bytes:
     """Derive 32 bytes from ``secret`` by HKDF-SHA256 (RFC 5869), apart from those of every other purpose."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_LABEL + purpose).derive(secret)
+
+
+def is_as_long_as_a_key(text: str) -> bool:
+    """Return whether ``text`` may be a key that was mistyped, rather than something else."""
+    return len(text) in range(_KEY_CHARACTERS - 1, _KEY_CHARACTERS + 2)
 
 
 def parse_key(text: str, *, option: str) -> bytes:

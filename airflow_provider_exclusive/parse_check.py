@@ -13,7 +13,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.declarations import ConsumersHook, downstream_of, find_hook, inputs_of
+from airflow_provider_exclusive.declarations import (
+    ConsumersHook,
+    consumers,
+    downstream_of,
+    find_hook,
+    inputs_of,
+    pre_execute_of,
+)
 from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes import TaskIdentity
 
@@ -27,6 +34,7 @@ def find_contradictions(dag: Any) -> list[str]:
     """Return what is wrong with the scopes of ``dag``, an ``airflow.sdk.DAG``, one message for each contradiction."""
     hooks = {task.task_id: hook for task in dag.tasks if (hook := find_hook(task)) is not None}
     return [
+        *_uncalled_hooks(dag),
         *_dropped_scopes(dag, hooks),
         *_unknown_consumers(dag, hooks),
         *_paths_past_the_backend(dag, hooks),
@@ -51,6 +59,15 @@ def enforce(dag: Any) -> None:
     from airflow.exceptions import AirflowClusterPolicyViolation
 
     raise AirflowClusterPolicyViolation(message)
+
+
+def _uncalled_hooks(dag: Any) -> Iterator[str]:
+    for task in dag.tasks:
+        if pre_execute_of(task) is consumers:
+            yield (
+                f"Task {task.task_id!r} has pre_execute=consumers, which lacks its parentheses: write "
+                "pre_execute=consumers(…)."
+            )
 
 
 def _dropped_scopes(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:

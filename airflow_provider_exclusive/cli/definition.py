@@ -34,7 +34,7 @@ _ARG_RUN_ID = _argument("run_id", help="The id of the Dag run")
 _COMMANDS = (
     ActionCommand(
         name="keygen",
-        help="Make a key pair for section [exclusive] of the configuration",
+        help="Make a key pair: one half for the API server, one for the workers",
         description="Prints a fresh pair, ready to paste, and who gets which half. Nothing is stored.",
         func=lazy_load_command("airflow_provider_exclusive.cli.keygen.keygen"),
         args=(_ARG_OUTPUT,),

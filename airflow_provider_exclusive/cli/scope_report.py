@@ -87,7 +87,9 @@ def _inputs(dag: Any) -> Mapping[str, Mapping[str, list[str]]]:
 
 
 def _describe_task(dag: Any, task_id: str, hook: ConsumersHook, inputs: Mapping[str, list[str]]) -> TaskScopes:
-    named = dict.fromkeys([*hook.declaration.by_key, *inputs])
+    by_key = hook.declaration.by_key
+    whole = [RETURN_KEY] if _has_multiple_outputs(dag.get_task(task_id)) and set(by_key) != {EVERY_KEY} else []
+    named = dict.fromkeys([*by_key, *inputs, *whole])
     # What stands for the rest comes last.
     keys = sorted(named, key=lambda key: key == EVERY_KEY)
     return TaskScopes(

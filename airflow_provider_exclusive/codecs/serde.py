@@ -60,7 +60,7 @@ class SerdeCodec(Codec):
             raise CodecError(
                 "A value needs a class that this process may not or cannot import: "
                 f"{_class_name(payload)}. List it in [core] allowed_deserialization_classes and make its module "
-                "importable here."
+                "importable here; a class that is defined in a Dag file (unusual_prefix_…) has to move to a module."
             ) from failure
         except Exception as failure:  # noqa: BLE001  # building any class may raise anything
             raise CodecError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk.bases.hook import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_provider_exclusive.exceptions import ExclusiveError
+from airflow_provider_exclusive.exceptions import ConfigurationError, ExclusiveError
 from airflow_provider_exclusive.hooks import connections
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.round_trip import make_round_trip
@@ -32,9 +33,18 @@ class ExclusiveHook(BaseHook):
         """
         Return a driver for the store.
 
-        :raises ConfigurationError: naming the connection field that cannot be.
+        :raises ConfigurationError: naming the connection that is not there, or the field of it that cannot be.
         """
-        return connections.create_driver(self.get_connection(self.exclusive_conn_id))
+        try:
+            connection = self.get_connection(self.exclusive_conn_id)
+        except AirflowNotFoundException as missing:
+            raise ConfigurationError(
+                f"There is no connection {self.exclusive_conn_id!r}, which [exclusive] conn_id names. Make it (such as "
+                f"airflow connections add {self.exclusive_conn_id} --conn-type exclusive --conn-host redis.internal), "
+                "or unset conn_id.",
+                option="[exclusive] conn_id",
+            ) from missing
+        return connections.create_driver(connection)
 
     def test_connection(self) -> tuple[bool, str]:
         """Write, read back and delete a small object in the store; for Airflow's *Test* button."""

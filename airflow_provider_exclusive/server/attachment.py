@@ -35,7 +35,13 @@ def attach(root: Any) -> bool:
         _require_execution_api(root)
         settings = config.read_settings()
         decisions, trail = Decisions(_read_keyring(settings)), AuditTrail(settings.audit)
-        replace_functions({**create_guards(trail), **create_reads(decisions, trail), **create_writes(decisions, trail)})
+        replace_functions(
+            {
+                **create_guards(trail, decisions.keyring),
+                **create_reads(decisions, trail),
+                **create_writes(decisions, trail),
+            }
+        )
     except Exception:
         # Whatever it is, the API server must start: plain tasks do not depend on this plugin.
         log.exception(

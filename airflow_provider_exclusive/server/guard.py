@@ -13,6 +13,7 @@ from uuid import UUID
 
 from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.keyring import Keyring
 from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server import answers, callers, decisions
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -26,19 +27,25 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
 
 
-def create_guards(trail: AuditTrail) -> dict[str, Replacement]:
-    """Return what takes the place of Airflow's check, which every route of XComs asks before it runs."""
+def create_guards(trail: AuditTrail, keyring: Keyring | None) -> dict[str, Replacement]:
+    """
+    Return what takes the place of Airflow's check, which every route of XComs asks before it runs.
+
+    :param keyring: whose key ids the probe is told.
+    """
     parameters = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
-    return {"has_xcom_access": Replacement(partial(_create_guard, trail), parameters)}
+    return {"has_xcom_access": Replacement(partial(_create_guard, trail, keyring), parameters)}
 
 
-def _create_guard(trail: AuditTrail, original: Function) -> Function:
+def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function) -> Function:
     def has_xcom_access(
         dag_id: str, run_id: str, task_id: str, xcom_key: str, request: Any, session: Any, token: Any
     ) -> bool:
         permitted: bool = original(dag_id, run_id, task_id, xcom_key, request, session, token)
         if dag_id == PROBE_DAG:
-            answers.forbid(AccessDeniedError("This is how the plugin refuses.", reason="exclusive-probe"))
+            held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
+            message = f"This is how the plugin refuses. The ids of its private keys: {held}."
+            answers.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[ASKING] = asking = Asking(token.id, request)
         if request.method not in _READS:
             target = TaskIdentity(dag_id, run_id, task_id, _map_index(request))

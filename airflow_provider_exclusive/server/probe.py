@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive.server.guard import PROBE_DAG
 from airflow_provider_exclusive.server.middleware import PROBE_HEADER
+
+_KEY_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class ProbeResult:
 
     :param is_proved: whether guard and middleware both refused it.
     :param explanation: what was seen, and if it is not proved, what to do.
+    :param key_ids: of the private keys that the API server holds.
     :param was_asked: False if this process can sign no token that the API server takes, as on a hardened worker. Then
         nothing is known about the plugin, good or bad.
     """
@@ -24,6 +28,7 @@ class ProbeResult:
     is_proved: bool
     explanation: str
     was_asked: bool = True
+    key_ids: frozenset[str] = frozenset()
 
 
 def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult:
@@ -62,7 +67,8 @@ def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult
 def _judge(status: int, header: str | None, body: str) -> ProbeResult:
     guarded, watched = status == 403 and "exclusive-probe" in body, header == "attached"  # noqa: PLR2004  # Forbidden
     if guarded and watched:
-        return ProbeResult(is_proved=True, explanation="the API server refused the probe.")
+        key_ids = frozenset(_KEY_ID.findall(body))
+        return ProbeResult(is_proved=True, explanation="the API server refused the probe.", key_ids=key_ids)
     if status in (401, 403) and not guarded:
         return _not_asked(f"the API server did not take a task's token signed here (HTTP {status})")
     return ProbeResult(

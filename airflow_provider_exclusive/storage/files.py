@@ -147,6 +147,11 @@ class FilesDriver(StorageDriver):
             # A prune can only take the directory while it is empty: once this file exists, it stays.
             with suppress(FileNotFoundError):
                 return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        if not self._root.is_dir():  # nothing ever prunes it
+            raise StorageError(
+                f"Could not make the directory {self._root}: {os.strerror(errno.ENOENT)}. Name one that can be made in "
+                "[exclusive] storage."
+            )
         raise StorageUnavailableError(
             f"Could not write to {self._root}: another process removed its directories {_PLACING_ATTEMPTS} times in a "
             "row. Retry; if it persists, find out what else cleans up there."

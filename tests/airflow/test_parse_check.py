@@ -13,7 +13,8 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
 from airflow.sdk import DAG, task, task_group
 
-from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task
+from airflow_provider_exclusive import DOWNSTREAM, Consumer, composition, consumers, declarations, exclusive_task
+from airflow_provider_exclusive.cli import scope_report
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.parse_check import find_contradictions
 
@@ -197,6 +198,16 @@ class TestDroppedScopes:
         assert "'dropped'" in message
         assert "then=your_hook" in message
 
+    def test_a_hook_that_lacks_its_parentheses_is_refused(self):
+        with a_dag() as dag:
+            PythonOperator(task_id="plain", python_callable=print, pre_execute=consumers)
+            PythonOperator.partial(task_id="mapped", python_callable=print, pre_execute=consumers).expand(op_args=[[1]])
+
+        found = find_contradictions(dag)
+
+        assert len(found) == 2
+        assert all("lacks its parentheses: write pre_execute=consumers(…)" in one for one in found)
+
     def test_run_if_that_replaces_the_dag_wide_hook_is_refused(self):
         with a_dag(default_args={"pre_execute": consumers(DOWNSTREAM)}) as dag:
 
@@ -296,9 +307,41 @@ class TestBadClauses:
         with pytest.raises(InvalidScopeError):
             consumers(spec)
 
+    @pytest.mark.parametrize("codec", ["json", "hand-over", "", 3])
+    def test_a_codec_that_is_not_there_is_refused_with_those_that_are(self, codec):
+        with pytest.raises(InvalidScopeError, match="expected one of 'arrow', 'cloudpickle', 'msgpack', 'serde'"):
+            consumers("load", codec=codec)
+
+    def test_the_codecs_that_can_be_asked_for_are_those_of_a_deployment(self):
+        known = composition.create_codecs(allow_cloudpickle=True)
+
+        assert set(declarations.CODECS) == set(known._codecs) - {"hand-over"}
+
     def test_a_then_that_cannot_be_called_is_refused(self):
         with pytest.raises(InvalidScopeError, match="then="):
             consumers("load", then="my_hook")
+
+
+def test_a_report_of_scopes_tells_who_may_read_the_whole_of_several_outputs():
+    with a_dag() as dag:
+
+        @exclusive_task(consumers={"count": ["load", "audit"], "frame": ["load"]}, multiple_outputs=True)
+        def extract() -> dict: ...
+
+        @exclusive_task(consumers=["load"], multiple_outputs=True)
+        def flat() -> dict: ...
+
+        extract()
+        flat()
+        for task_id in ("load", "audit"):
+            take.override(task_id=task_id)()
+
+    found = {task.task_id: {key.key: key.may_read for key in task.keys} for task in scope_report.describe(dag).tasks}
+
+    assert found == {
+        "extract": {"count": ("audit", "load"), "frame": ("load",), "return_value": ("load",)},
+        "flat": {"*": ("load",)},
+    }
 
 
 class TestModes:

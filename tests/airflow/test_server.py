@@ -487,7 +487,9 @@ def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):
         headers={"Authorization": f"Bearer {token_for(uuid.uuid4())}"},
     )
 
-    assert probe._judge(response.status_code, response.headers.get("x-exclusive-plugin"), response.text).is_proved
+    judged = probe._judge(response.status_code, response.headers.get("x-exclusive-plugin"), response.text)
+    assert judged.is_proved
+    assert judged.key_ids == {composition.current_store().keys.key_id}
 
 
 def test_no_home_of_a_developer_is_used():

@@ -16,6 +16,7 @@ from airflow_provider_exclusive import (
     ExclusiveTriggerDagRunOperator,
     composition,
     consumers,
+    declarations,
     exclusive_input,
     exclusive_task,
 )
@@ -418,6 +419,15 @@ class TestNothingIsCopied:
         assert conf["mine"] == "stays"
         assert len(json.dumps(conf)) - len(json.dumps({"mine": "stays"})) <= 300
         assert len(record_of(run, "hand_over_to_the_reporting_dag").sources) == total
+
+
+def test_its_scope_is_declared_where_the_dag_makes_it():
+    with a_dag():
+        trigger = ExclusiveTriggerDagRunOperator(
+            task_id="trigger", trigger_dag_id="other", collect={"summary": "summarise"}
+        )
+
+    assert declarations.find_hook(trigger).declared_at.path == __file__
 
 
 def test_the_serialized_dag_is_stable_and_names_no_memory():

@@ -37,6 +37,15 @@ def press_test(monkeypatch):
     return press
 
 
+def test_a_connection_that_is_not_there_is_named_with_the_way_to_make_it():
+    from airflow_provider_exclusive.exceptions import ConfigurationError
+    from airflow_provider_exclusive.hooks.exclusive import ExclusiveHook
+
+    with pytest.raises(ConfigurationError, match=r"no connection 'nowhere'.*airflow connections add nowhere") as caught:
+        ExclusiveHook("nowhere").get_conn()
+    assert caught.value.option == "[exclusive] conn_id"
+
+
 @pytest.fixture(scope="module")
 def redis():
     with services.redis_server(

@@ -53,6 +53,9 @@ class Conf:
     def get(self, section, option, fallback=None):
         return self.parser.get(section, option, fallback=fallback)
 
+    def getsection(self, section):
+        return dict(self.parser[section]) if self.parser.has_section(section) else None
+
 
 @pytest.fixture
 def configure(monkeypatch):
@@ -147,6 +150,12 @@ class TestBadPrivateKeys:
         settings = configure(private_key=keys.format(good=CURRENT, bad="short"))
         assert refusal(lambda: config.read_keyring(settings)).option == "[exclusive] private_key"
 
+    def test_a_passphrase_of_several_words_is_counted_as_one(self, configure):
+        passphrase = "my very secret passphrase for airflow"
+        error = refusal(lambda: config.read_keyring(configure(private_key=passphrase)))
+        assert f"got {len(passphrase)} characters" in str(error)
+        assert "passphrase" not in str(error)
+
     def test_a_list_of_nothing_is_no_keyring(self, configure):
         settings = configure(private_key=" , ,", fernet_key=FERNET)
         assert "at least one private key" in str(refusal(lambda: config.read_keyring(settings)))
@@ -170,6 +179,13 @@ class TestBadPublicKeys:
         assert error.option == "[exclusive] public_key"
         assert f"Set it to {public_half(CURRENT)} or unset it." in str(error)
         assert CURRENT not in str(error)
+
+    def test_halves_in_each_others_place_are_told_so_and_neither_is_repeated(self, configure):
+        settings = configure(private_key=public_half(CURRENT), public_key=CURRENT)
+        error = refusal(lambda: config.read_keyring(settings))
+        assert "in each other's place: exchange them" in str(error)
+        assert CURRENT not in str(error)
+        assert public_half(public_half(CURRENT)) not in str(error)
 
     def test_one_that_belongs_to_the_second_private_key_is_refused(self, configure):
         settings = configure(private_key=f"{CURRENT},{OLD}", public_key=public_half(OLD))
@@ -274,6 +290,16 @@ class TestSettings:
         assert settings.private_key == CURRENT
         assert CURRENT not in repr(settings)
         assert CURRENT not in repr(config.read_keyring(settings))
+
+
+class TestUnknownOptions:
+    def test_what_nobody_reads_is_named(self, configure):
+        configure(inline_byte="0", audit_cmd="cat it", conn_id="a")
+        assert config.read_unknown_options() == ["inline_byte"]
+
+    def test_without_the_section_there_are_none(self, configure):
+        configure()
+        assert config.read_unknown_options() == []
 
 
 class TestStorageUrl:

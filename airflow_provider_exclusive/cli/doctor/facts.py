@@ -32,6 +32,10 @@ class ProbeResult(Protocol):
         """Whether this process could ask at all; if not, nothing is known."""
 
     @property
+    def key_ids(self) -> frozenset[str]:
+        """The ids of the private keys that the API server holds."""
+
+    @property
     def explanation(self) -> str:
         """What was seen, in a sentence for people."""
 
@@ -52,6 +56,7 @@ class Facts:
     """
 
     settings: Settings | ConfigurationError
+    unknown_options: list[str] | ConfigurationError
     parse_check: str | ConfigurationError
     keys: DataKeys | ConfigurationError
     driver: StorageDriver | ConfigurationError
@@ -70,6 +75,7 @@ def gather() -> Facts:
     seam = _try(concealment.prepare)
     return Facts(
         settings=settings,
+        unknown_options=_try(config.read_unknown_options),
         parse_check=_try(config.read_parse_check),
         keys=_try(lambda: config.read_data_keys(settings)) if isinstance(settings, Settings) else settings,
         driver=_try(composition.current_driver) if isinstance(settings, Settings) else settings,

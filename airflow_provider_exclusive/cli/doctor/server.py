@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_exclusive.cli.doctor.facts import Facts, is_loopback
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
-from airflow_provider_exclusive.exceptions import ExclusiveError
+from airflow_provider_exclusive.exceptions import ConfigurationError, ExclusiveError
 
 _SERVER: Final = Area("server")
 _CURE: Final = (
@@ -25,7 +25,7 @@ _ELSEWHERE: Final = (
 def check(facts: Facts) -> Iterator[Finding]:
     """Check the way to the API server, then ask it."""
     yield from _check_tls(facts.api_url)
-    yield _check_plugin(facts)
+    yield from _check_plugin(facts)
 
 
 def _check_tls(api_url: str) -> Iterator[Finding]:
@@ -40,18 +40,38 @@ def _check_tls(api_url: str) -> Iterator[Finding]:
         )
 
 
-def _check_plugin(facts: Facts) -> Finding:
+def _check_plugin(facts: Facts) -> Iterator[Finding]:
     try:
         result = facts.probe(facts.api_url)
     except ExclusiveError as failure:
-        return _not_proved(str(failure))
+        yield _not_proved(str(failure))
+        return
     except Exception as failure:  # noqa: BLE001 - a probe that fails in whatever way proves nothing
-        return _not_proved(f"{type(failure).__name__} while asking it")
+        yield _not_proved(f"{type(failure).__name__} while asking it")
+        return
     if not result.was_asked:
-        return _SERVER.warning("plugin", f"plugin: could not be asked for from here: {result.explanation}", _ELSEWHERE)
-    if not result.is_proved:
-        return _not_proved(result.explanation)
-    return _SERVER.ok("plugin", f"Asked by a task for what no task may read, {result.explanation}")
+        yield _SERVER.warning("plugin", f"plugin: could not be asked for from here: {result.explanation}", _ELSEWHERE)
+    elif not result.is_proved:
+        yield _not_proved(result.explanation)
+    else:
+        yield _SERVER.ok("plugin", f"Asked by a task for what no task may read, {result.explanation}")
+        yield from _check_keys(facts, result.key_ids)
+
+
+def _check_keys(facts: Facts, held_there: frozenset[str]) -> Iterator[Finding]:
+    if isinstance(facts.keys, ConfigurationError):
+        return  # the keys' own check has said why
+    here = facts.keys.key_id
+    if here in held_there:
+        yield _SERVER.ok("keys", f"The API server holds the private key of key_id {here}.")
+    else:
+        yield _SERVER.error(
+            "keys",
+            f"This process seals under key_id {here}; the API server holds {', '.join(sorted(held_there)) or 'none'}, "
+            "so it opens nothing that is sealed here.",
+            "Give both the same [exclusive] private_key (or its public half, or the same [core] fernet_key), and "
+            "restart the API server.",
+        )
 
 
 def _not_proved(why: str) -> Finding:

@@ -7,7 +7,8 @@ from typing import Final
 
 from airflow_provider_exclusive.cli.doctor.facts import BACKEND, Facts
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
-from airflow_provider_exclusive.config import Settings
+from airflow_provider_exclusive.cli.output import did_you_mean
+from airflow_provider_exclusive.config import DEFAULTS, Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 _SETTINGS: Final = Area("settings")
@@ -21,6 +22,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     yield _check_backend(facts)
     yield _check_seam(facts)
     yield from _check_parse_check(facts)
+    yield from _check_names(facts)
     if isinstance(facts.settings, ConfigurationError):
         yield _SETTINGS.error("options", str(facts.settings))
         return
@@ -55,6 +57,18 @@ def _check_parse_check(facts: Facts) -> Iterator[Finding]:
             "[exclusive] parse_check = off: a Dag that contradicts its scopes shows only when its tasks fail.",
             "Set it to error, or to warn while Dags are being mended; airflow exclusive scopes DAG_ID --check tells "
             "which.",
+        )
+
+
+def _check_names(facts: Facts) -> Iterator[Finding]:
+    if isinstance(facts.unknown_options, ConfigurationError):
+        yield _SETTINGS.warning("names", str(facts.unknown_options), "See the findings about keys and store.")
+    elif facts.unknown_options:
+        named = "; ".join(f"{option!r}{did_you_mean(option, DEFAULTS)}" for option in facts.unknown_options)
+        yield _SETTINGS.warning(
+            "names",
+            f"Nobody reads these options of section [exclusive]: {named}",
+            "Mend the names in airflow.cfg, or of the environment variables AIRFLOW__EXCLUSIVE__….",
         )
 
 

@@ -65,6 +65,13 @@ class TestFaults:
         start_in_child(child)()
         assert files_below(forbidding) == []
 
+    def test_a_directory_that_cannot_be_made_is_no_trouble_that_passes(self):
+        with pytest.raises(
+            StorageError, match=r"Could not make the directory /proc/nowhere.*\[exclusive\] storage"
+        ) as caught:
+            FilesDriver(Path("/proc/nowhere")).store(KEY, b"payload", ttl_seconds=None)
+        assert not isinstance(caught.value, StorageUnavailableError)
+
     def test_a_payload_of_another_user_cannot_be_read_listed_or_deleted(self, forbidding):
         forbidding.chmod(0o755)
         FilesDriver(forbidding).store(KEY, b"payload", ttl_seconds=None)

@@ -17,6 +17,7 @@ class Probed:
     is_proved: bool
     explanation: str = "the API server refused the probe."
     was_asked: bool = True
+    key_ids: frozenset[str] = frozenset()
 
 
 class Conf:
@@ -27,6 +28,9 @@ class Conf:
 
     def get(self, section, option, fallback=None):
         return self.options.get((section, option), fallback)
+
+    def getsection(self, section):
+        return {option: value for (of, option), value in self.options.items() if of == section}
 
 
 @pytest.fixture
@@ -47,16 +51,18 @@ def make_facts(conf):
             conf.options[section or config.SECTION, option] = value
         settings = _try(config.read_settings)
         is_readable = isinstance(settings, config.Settings)
+        keys = _try(lambda: config.read_data_keys(settings)) if is_readable else settings
         healthy = Facts(
             settings=settings,
+            unknown_options=_try(config.read_unknown_options),
             parse_check=_try(config.read_parse_check),
-            keys=_try(lambda: config.read_data_keys(settings)) if is_readable else settings,
+            keys=keys,
             driver=_try(lambda: connections.create_driver_from_url(settings.storage_url)) if is_readable else settings,
             backend_modules=frozenset({BACKEND, "airflow.sdk.bases.xcom"}),
             executor="LocalExecutor",
             api_url="http://localhost:8080/execution/",
             seam=None,
-            probe=lambda api_url: Probed(is_proved=True),
+            probe=lambda api_url: Probed(is_proved=True, key_ids=frozenset({getattr(keys, "key_id", "")})),
         )
         return replace(healthy, **facts)
 

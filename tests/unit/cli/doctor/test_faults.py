@@ -160,6 +160,13 @@ class TestStore:
         assert (hint.severity.value, "2592000 seconds" in hint.cure) == ("ok", True)
 
 
+class TestNames:
+    def test_an_option_that_nobody_reads_is_a_warning_with_the_nearest(self, examine):
+        found = examine(options={"inline_byte": "0"})
+        assert set(found) == {"settings.names"}
+        assert "'inline_byte'; did you mean 'inline_bytes'?" in found["settings.names"].what
+
+
 class TestServer:
     @pytest.mark.parametrize("api_url", ["http://airflow.example.com/execution/", "http://10.0.0.5:8080/execution/"])
     def test_the_way_to_another_machine_without_tls_is_a_warning(self, examine, api_url):
@@ -194,6 +201,21 @@ class TestServer:
             raise failure
 
         assert examine(probe=probe)["server.plugin"].severity.value == "error"
+
+    @pytest.mark.parametrize("held", [frozenset(), frozenset({"0" * 32})], ids=["none", "another"])
+    def test_an_api_server_that_lacks_the_key_of_this_process_is_an_error_that_names_both(
+        self, make_facts, examine, held
+    ):
+        facts = make_facts(probe=lambda api_url: Probed(is_proved=True, key_ids=held))
+        found = examine(facts)
+        assert set(found) == {"server.keys"}
+        assert found["server.keys"].severity.value == "error"
+        assert facts.keys.key_id in found["server.keys"].what
+        assert ("0" * 32 if held else "none") in found["server.keys"].what
+
+    def test_a_worker_with_the_public_half_fits_an_api_server_with_the_private_one(self, examine):
+        options = {"public_key": public_half(make_key("a"))}
+        assert examine(options=options) == {}
 
     def test_the_probe_goes_where_the_workers_go(self, examine):
         asked = []
