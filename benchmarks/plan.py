@@ -16,7 +16,7 @@ class Plan:
     :param stacks: letters of :data:`benchmarks.stacks.BACKENDS`; the last gets the load.
     :param payloads: names of :data:`benchmarks.payloads.PAYLOADS`.
     :param repetitions: of each push and each pull, at most.
-    :param seconds: for the pushes of one payload, and again for its pulls, at most.
+    :param seconds: for the pushes of one payload, and again for its pulls, unless there are very few by then.
     :param first: fresh tasks for each side of a first push and a first pull; at least 1.
     :param readers: numbers of tasks that pull at the same time, and of runs that do.
     :param phase_seconds: how long readers pull from one side before they turn to the other.

@@ -89,11 +89,11 @@ class MsgpackCodec(Codec):
                 "producer task to write it anew."
             ) from None
 
-    def _encode(self, value: Any) -> Any:
+    def _encode(self, value: Any) -> Piece:
         try:
-            return _Encoder(self._nested, unicode_errors=None).pack(value)
+            return _Encoder(self._nested, unicode_errors=None).pack_outermost(value)
         except UnicodeEncodeError:  # lone surrogates, as in file names; the usual way is a quarter faster
-            return _Encoder(self._nested, unicode_errors="surrogatepass").pack(value)
+            return _Encoder(self._nested, unicode_errors="surrogatepass").pack_outermost(value)
 
 
 class _Encoder:
@@ -106,8 +106,17 @@ class _Encoder:
         self._depth = 0
         self._levels = 0
 
-    def pack(self, value: Any) -> Any:
-        """Return the packed value: bytes within an extension type, and a view of the packer's memory outermost."""
+    def pack_outermost(self, value: Any) -> Piece:
+        """Return a view of the packer's memory."""
+        try:
+            self._pack(value)
+            view: memoryview = self._packers[0].getbuffer()
+            return view
+        finally:
+            self._packers.clear()  # they hold this object, and the memory of a payload must not wait for a collection
+
+    def _pack(self, value: Any) -> Any:
+        """Return the packed value if it is within an extension type."""
         types, levels = survey(value)
         if self._levels + levels > MAX_LEVELS:
             raise too_deep()
@@ -117,7 +126,7 @@ class _Encoder:
         payload = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
         self._levels -= levels
         self._depth -= 1
-        return packer.getbuffer() if payload is None else payload
+        return payload
 
     def _packer(self) -> msgpack.Packer:
         if self._depth > MAX_NESTED_OBJECTS:
@@ -132,7 +141,7 @@ class _Encoder:
     def _extend(self, value: Any) -> msgpack.ExtType:
         extension = extensions.find(value)
         if extension is not None:
-            return msgpack.ExtType(extension.code, extension.pack(value, self.pack))
+            return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
         for codec in self._nested.values():
             if codec.accepts(value):
                 return msgpack.ExtType(extensions.NESTED, codec.name.encode() + b"\0" + codec.encode(value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import sys
 from typing import Any, Final
 
 from airflow_provider_exclusive.codecs.base import Codec, Piece
@@ -78,6 +79,10 @@ def decode_scalar(body: memoryview, _: Codec) -> Any:
     dtype = np.dtype(described.decode())
     if dtype.kind not in _PLAIN_KINDS or dtype.itemsize != len(value):
         raise CodecError("A NumPy scalar in a payload does not have the size that its type says.")
+    if dtype.kind == "S":
+        return np.bytes_(value)
+    if dtype.kind == "U":
+        return np.str_(value.decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be", "surrogatepass"))
     return np.ndarray((), dtype, buffer=value)[()] if value else dtype.type()
 
 

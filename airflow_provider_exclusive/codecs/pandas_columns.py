@@ -143,9 +143,7 @@ def _unpack_objects(rest: list[Any], _: Any, labels: Labels) -> Any:
 
     (payload,) = rest
     cells = labels.plain.decode(payload)
-    array = np.empty(len(cells), dtype=object)
-    array[:] = cells
-    return array
+    return np.fromiter(cells, dtype=object, count=len(cells))  # assigning them would look at what is in them
 
 
 def _unpack_categories(rest: list[Any], column: Any, labels: Labels) -> Any:

@@ -77,9 +77,19 @@ def encode_scalar(scalar: Any, plain: Codec) -> list[Any]:
 
     pieces = encode_series(pd.Series([scalar]), plain)
     restored = decode_scalar(memoryview(b"".join(pieces)), plain)
-    if type(restored) is not type(scalar) or repr(restored) != repr(scalar) or restored != scalar:
+    if (
+        type(restored) is not type(scalar)
+        or repr(restored) != repr(scalar)
+        or restored != scalar
+        or _fold(restored) != _fold(scalar)
+    ):
         raise refusal(scalar, "a Series does not give it back exactly; return it in a Series, or as a datetime")
     return pieces
+
+
+def _fold(scalar: Any) -> int:
+    """Return which of two equal hours is meant, which neither ``repr`` nor equality tells."""
+    return int(getattr(scalar, "fold", 0))
 
 
 def decode_scalar(body: memoryview, plain: Codec) -> Any:

@@ -16,6 +16,8 @@ def encode_frame(frame: Any, plain: Codec) -> list[Any]:
 
     :raises CodecError: naming a column whose type Arrow does not give back.
     """
+    if frame.height and not frame.width:
+        raise refusal(frame, f"it has {frame.height} rows and no column, and Arrow does not count rows without one")
     for name, dtype in frame.schema.items():
         _check_type(frame, frame.get_column(name), f"the type {dtype} of column {name!r}")
     return _encode(frame, plain)
@@ -65,7 +67,7 @@ def _check_type(value: Any, column: Any, described: str) -> None:
     import polars as pl
     import pyarrow as pa
 
-    if column.dtype.base_type() is pl.Object:
+    if _holds_objects(column.dtype):  # polars aborts the process when it shows some of them to Arrow
         raise refusal(value, f"{described} means Python objects; cast the column or drop it")
     try:
         # No row is needed to see which type would come back.
@@ -74,6 +76,14 @@ def _check_type(value: Any, column: Any, described: str) -> None:
         is_kept = False
     if not is_kept:
         raise refusal(value, f"Arrow does not give back {described}; cast the column")
+
+
+def _holds_objects(dtype: Any) -> bool:
+    import polars as pl
+
+    parts = [field.dtype for field in getattr(dtype, "fields", ())]
+    inner = getattr(dtype, "inner", None)
+    return dtype.base_type() is pl.Object or any(map(_holds_objects, parts if inner is None else [inner]))
 
 
 def _encode(frame: Any, plain: Codec) -> list[Any]:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from airflow_provider_exclusive.codecs.arrow import ArrowCodec
 from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.codecs.refusal import origin, qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
 _READABLE_CHARACTERS: Final = 200
+_TABLES: Final = ArrowCodec()
+"""Encodes tables, arrays and their scalars exactly, so that two of them can be compared."""
 
 
 class SerdeCodec(Codec):
@@ -123,10 +129,24 @@ def _field_names(value: Any) -> list[str]:
 def _is_equal(value: Any, restored: Any) -> bool:
     if getattr(type(value), "__eq__", None) is object.__eq__:
         return True  # equal to itself only; its class brings its own serialization
-    is_equal = value == restored
-    if not isinstance(is_equal, bool):
-        return True  # DataFrames and arrays compare item by item
-    return is_equal or (value != value and restored != restored)  # noqa: PLR0124  # not a number
+    try:
+        return _is_exactly(value, restored) or bool(value != value and restored != restored)  # noqa: PLR0124
+    except Exception:  # noqa: BLE001  # what cannot be compared cannot be promised
+        return False
+
+
+def _is_exactly(value: Any, restored: Any) -> bool:
+    """Return whether a part came back, where equality alone does not tell."""
+    if isinstance(value, (set, frozenset)):
+        return bool(value == restored) and Counter(map(type, value)) == Counter(map(type, restored))
+    if isinstance(value, Decimal):
+        return bool(value.as_tuple() == restored.as_tuple())
+    if isinstance(value, datetime):
+        # Airflow gives back a zone of the same name, but of pendulum's class. No fold: pendulum sets it on everything.
+        return (value, value.utcoffset()) == (restored, restored.utcoffset())
+    if _TABLES.accepts(value):
+        return _TABLES.encode(value) == _TABLES.encode(restored)
+    return bool(value == restored)
 
 
 def _class_name(payload: Payload) -> str:

@@ -13,6 +13,7 @@ from airflow_provider_exclusive import __all__ as public_names
 from airflow_provider_exclusive import config, exceptions
 from airflow_provider_exclusive.get_provider_info import get_provider_info
 from airflow_provider_exclusive.storage.redis import RedisSettings
+from benchmarks import tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,6 +73,20 @@ def is_said(message: str) -> bool:
 
 def public_errors() -> set[str]:
     return {name for name, item in vars(exceptions).items() if inspect.isclass(item)}
+
+
+class TestFigures:
+    @pytest.mark.parametrize(
+        ("page", "make"),
+        [
+            ("README.md", tables.speed_ups),
+            ("docs/performance.md", tables.latencies),
+            ("docs/performance.md", tables.backends),
+        ],
+        ids=["README", "latencies", "backends"],
+    )
+    def test_a_page_shows_what_was_measured(self, page, make):
+        assert make(tables.read_published()) in (ROOT / page).read_text(encoding="utf-8")
 
 
 class TestNames:

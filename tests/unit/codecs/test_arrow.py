@@ -57,6 +57,11 @@ def test_what_is_no_table_or_array_is_left_to_others(value):
     [
         (pl.LazyFrame({"a": [1]}), r"call \.collect\(\)"),
         (pl.DataFrame({"a": pl.Series([Opaque()], dtype=pl.Object)}), "column 'a' means Python objects"),
+        (pl.Series("s", [], dtype=pl.List(pl.Object)), "Series 's' means Python objects"),
+        (pl.Series("s", [], dtype=pl.Array(pl.Object, 1)), "Series 's' means Python objects"),
+        (pl.DataFrame(schema={"a": pl.Struct({"f": pl.List(pl.Object)})}), "column 'a' means Python objects"),
+        (pl.DataFrame(height=5), "5 rows and no column"),
+        (pd.Timestamp(2024, 1, 1, fold=1), "a Series does not give it back exactly"),
         (pl.DataFrame({"wide": pl.Series([1], dtype=pl.Int128)}), "Int128 of column 'wide'; cast"),
         (pd.DataFrame({"ok": [1], "bad": [1j]}), "column 'bad' .* dtype complex128"),
         (pd.DataFrame({"s": pd.arrays.SparseArray([0, 1])}), r"column 's' .* Sparse.*\.astype"),
@@ -234,6 +239,12 @@ def test_a_pandas_value_comes_back_the_same(value, memory):
     assert same(CODEC.decode(memory(CODEC.encode(value))), value)
 
 
+def test_a_cell_is_not_gone_through():
+    endless = range(10**12)
+
+    assert CODEC.decode(CODEC.encode(pd.Series([endless, 1], dtype=object))).iloc[0] == endless
+
+
 NUMBERS = {
     "one column": pd.DataFrame({"a": np.arange(5.0)}),
     "floats": pd.DataFrame(np.arange(35.0).reshape(7, 5)),
@@ -388,7 +399,7 @@ def test_an_array_of_memory_that_others_may_use_is_copied():
 
 @pytest.mark.parametrize(
     "scalar",
-    [np.int8(-1), np.uint64(2**64 - 1), np.float16(0.1), np.longdouble("0.1"), np.complex64(1j), np.bool_(True), np.str_("é"), np.str_(""), np.bytes_(b"x"), np.datetime64("2024-01-01T00", "h"), np.datetime64("NaT"), np.timedelta64(3, "D")],
+    [np.str_("a\0"), np.bytes_(b"ab\0\0"), np.bytes_(b""), np.str_("\ud800"), np.int8(-1), np.uint64(2**64 - 1), np.float16(0.1), np.longdouble("0.1"), np.complex64(1j), np.bool_(True), np.str_("é"), np.str_(""), np.bytes_(b"x"), np.datetime64("2024-01-01T00", "h"), np.datetime64("NaT"), np.timedelta64(3, "D")],
     ids=repr,
 )  # fmt: skip
 def test_a_numpy_scalar_comes_back_the_same(scalar):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import gc
 import resource
 import subprocess
 import sys
@@ -320,6 +321,14 @@ def test_large_bytes_are_not_copied():
 def test_a_subclass_of_text_is_refused_however_large_it_is():
     with pytest.raises(CodecError, match="cannot be carried"):
         CODEC.encode(Text("x" * 3_000_000))
+
+
+@pytest.mark.parametrize("value", [[b"x" * 100_000], ["é" * 100_000], [(1, 2)], ["\udc80"]])
+def test_the_memory_of_a_payload_waits_for_no_garbage_collection(value):
+    gc.collect()
+    CODEC.encode_in_pieces(value)
+
+    assert gc.collect() == 0
 
 
 def test_what_was_packed_stays_while_another_value_is_packed():

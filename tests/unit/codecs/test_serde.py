@@ -4,10 +4,15 @@ import enum
 import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import attrs
+import numpy as np
+import pandas as pd
+import pendulum
 import pytest
 from pydantic import BaseModel
 
@@ -18,6 +23,7 @@ from tests.same import same
 from tests.unit.codecs.hostile import decode_everything
 
 CODEC = SerdeCodec()
+SECOND_OF_TWO_HOURS = datetime(2024, 10, 27, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
 
 
 class Pair(NamedTuple):
@@ -46,6 +52,20 @@ class Private:
 
 class Loose(BaseModel):
     anything: Any = None
+
+
+class Word(enum.StrEnum):
+    YES = "yes"
+
+
+@dataclass
+class Incomparable:
+    number: int
+
+    def __eq__(self, other):
+        raise ValueError("secret-42")
+
+    __hash__ = None
 
 
 class Broken:
@@ -95,6 +115,13 @@ def test_what_airflow_would_change_or_refuse_is_refused(value, named):
         (values.Order(1, [], parts=Level.LOW), r"\.parts .*Level, would be builtins\.int"),
         (values.Order(1, [], parts=[{2: "x"}]), r"\.parts\[0\], key 0 \(builtins\.int, would be builtins\.str\)"),
         (values.Track("a", Level.LOW), r"\.inner .*Level"),
+        (values.Order(1, [], parts=np.complex128(1 + 2j)), r"\.parts"),
+        (values.Order(1, [], parts=pd.DataFrame({"a": [{1}, {2}]})), r"\.parts"),
+        (values.Order(1, [], parts=pd.DataFrame({"a": [1, None]}, dtype=object)), r"\.parts"),
+        (values.Order(1, [], parts={Word.YES}), r"\.parts"),
+        (values.Order(1, [], parts=Decimal("1.50")), r"\.parts"),
+        (values.Order(1, [], shipped=SECOND_OF_TWO_HOURS), r"\.shipped"),
+        (values.Order(1, [], parts=Incomparable(1)), r"\.parts"),
         (Loose(anything=(1, 2)), r"\.anything \(builtins\.tuple, would be builtins\.list\)"),
     ],
 )
@@ -162,8 +189,26 @@ def test_altered_payloads_are_refused_or_decode_to_a_value():
         values.Money(5),
         values.KEPT["pydantic_nested"](),
         values.Order(1, [], parts=values.Money(3)),
+        values.Order(1, [], parts=pd.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"]})),
+        values.Order(1, [], parts=Decimal("1.25")),
+        values.Order(1, [], parts={1, 2}),
         {"plain": [1, "x", None]},
     ],
 )
 def test_what_airflow_keeps_comes_back_the_same(value):
     assert same(CODEC.decode(CODEC.encode(value)), value)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pendulum.datetime(2024, 7, 1, 12, tz="Europe/Berlin"),
+        datetime(2024, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin")),
+        datetime(2024, 7, 1, tzinfo=UTC),
+    ],
+    ids=repr,
+)
+def test_a_moment_in_a_field_comes_back_as_the_same_hour_of_the_same_zone(moment):
+    restored = CODEC.decode(CODEC.encode(values.Order(1, [], shipped=moment))).shipped
+
+    assert (restored, restored.utcoffset(), restored.tzname()) == (moment, moment.utcoffset(), moment.tzname())
