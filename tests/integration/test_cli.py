@@ -240,6 +240,7 @@ def facts_with(driver):
     settings = Settings("store", "", "", key, 512, 65536, 86400, False, "denied")
     return Facts(
         settings=settings,
+        unknown_options=[],
         parse_check="error",
         keys=ConfigurationError("not looked at here"),
         driver=driver,
