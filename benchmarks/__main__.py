@@ -18,11 +18,11 @@ from benchmarks.chart import draw
 from benchmarks.payloads import PAYLOADS
 from benchmarks.plan import FULL_PLAN, QUICK_PLAN, Plan
 from benchmarks.report import print_report
+from benchmarks.results import PUBLISHED, RESULTS
 from benchmarks.stacks import BACKENDS, ROOT, Bench, Say, running
 from demo.processes import ServerFailedError, stop_on_sigterm
 
-_RESULTS: Final = ROOT / "benchmarks" / "results"
-_PUBLISHED: Final = (_RESULTS / "latest.json", ROOT / "docs" / "performance.svg")
+_CHART: Final = ROOT / "docs" / "performance.svg"
 _BROKEN, _INTERRUPTED = 2, 130
 _WIDTH: Final = 170
 
@@ -40,7 +40,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         with running(letter, say) as bench:
             for name, measure_part in _parts(plan, is_last=letter == plan.stacks[-1]).items():
                 figures[name] = measure_part(bench, plan)
-                _write(measured, _RESULTS / "partial.json")  # what is measured is kept, whatever becomes of the next
+                _write(measured, RESULTS / "partial.json")  # what is measured is kept, whatever becomes of the next
     return measured
 
 
@@ -62,9 +62,9 @@ def _write(measured: dict[str, Any], path: Path) -> None:
 def _targets(plan: Plan) -> tuple[Path, Path]:
     """Return where JSON and chart go; only a whole measurement replaces what is published."""
     if plan == FULL_PLAN:
-        return _PUBLISHED
+        return PUBLISHED, _CHART
     name = "quick" if plan == QUICK_PLAN else "partial"
-    return _RESULTS / f"{name}.json", _RESULTS / f"{name}.svg"
+    return RESULTS / f"{name}.json", RESULTS / f"{name}.svg"
 
 
 def main(arguments: list[str]) -> int:

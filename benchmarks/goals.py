@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from benchmarks.payloads import PAYLOADS
 from benchmarks.probe import OWN, THEIRS
+from benchmarks.results import FLOORS
 
 _OURS: Final = "e"
 _SMALL: Final = ("text-64", "text-10k", "text-100k")
@@ -72,10 +73,9 @@ def _against_floor(figures: Mapping[str, Any]) -> Iterator[Goal]:
             theirs = _median(found, what, THEIRS)
             if not theirs or found["encoded_bytes"] < _FLOOR_FROM_BYTES:
                 continue
-            for floor in ("floor", "floor_of_a_store"):
-                if floor in found[what]:
-                    goal = f"{what} / {floor.replace('_', ' ')}, {PAYLOADS[name].title}"
-                    yield _at_most(goal, theirs / found[what][floor], _MOST_OF_FLOOR)
+            for floor in filter(found[what].__contains__, FLOORS):
+                goal = f"{what} / {floor.replace('_', ' ')}, {PAYLOADS[name].title}"
+                yield _at_most(goal, theirs / found[what][floor], _MOST_OF_FLOOR)
 
 
 def _against_own(figures: Mapping[str, Any]) -> Iterator[Goal]:

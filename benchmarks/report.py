@@ -13,8 +13,8 @@ from rich.table import Table
 from benchmarks.goals import Goal, judge
 from benchmarks.payloads import PAYLOADS
 from benchmarks.probe import OWN, SIDES, THEIRS
+from benchmarks.results import DIRECTIONS, medians
 
-_DIRECTIONS: Final = ("push", "pull")
 _MEGABYTE: Final = 1e6
 _LEAST_FOR_PEAK: Final = 7e6  # below, what a process uses anyway is larger than the payload
 
@@ -54,22 +54,21 @@ def print_report(console: Console, measured: Mapping[str, Any]) -> None:
 def _latencies(figures: Mapping[str, Any]) -> Table:
     columns = (
         "value",
-        *(f"{what} {column}" for what in _DIRECTIONS for column in ("own", "this", "times", "p95", "/floor")),
+        *(f"{what} {column}" for what in DIRECTIONS for column in ("own", "this", "times", "p95", "/floor")),
     )
     table = _table(f"{figures['backend']}: ms; own = Airflow's own backend in the same task", *columns)
     for name, found in figures["payloads"].items():
-        cells = [cell for what in _DIRECTIONS for cell in _latency_cells(found[what], found["refusals"])]
+        cells = [cell for what in DIRECTIONS for cell in _latency_cells(found[what], found["refusals"])]
         table.add_row(PAYLOADS[name].title, *cells)
     return table
 
 
 def _latency_cells(found: Mapping[str, Any], refusals: Mapping[str, str]) -> Iterator[str]:
-    operations = found["operations"]
-    own, theirs = (operations.get(side, {}).get("median") for side in SIDES)
+    own, theirs = medians(found)
     yield "cannot" if OWN in refusals else f"{own:.1f}"
     yield "cannot" if THEIRS in refusals else f"{theirs:.1f}"
     yield f"{own / theirs:.2f}" if own and theirs else "-"
-    yield f"{operations[THEIRS]['p95']:.1f}" if theirs else "-"
+    yield f"{found['operations'][THEIRS]['p95']:.1f}" if theirs else "-"
     yield f"{theirs / found['floor']:.2f}" if theirs else "-"
 
 
@@ -85,21 +84,21 @@ def _usage(figures: Mapping[str, Any]) -> Table:
 
 
 def _usage_cells(found: Mapping[str, Any]) -> Iterator[str]:
-    for what in _DIRECTIONS:
+    for what in DIRECTIONS:
         for side in SIDES:
             yield _number(found[what]["operations"].get(side, {}).get("worker_cpu"))
     for side in SIDES:
-        spent = [found[what]["operations"].get(side, {}).get("api_server_cpu") for what in _DIRECTIONS]
+        spent = [found[what]["operations"].get(side, {}).get("api_server_cpu") for what in DIRECTIONS]
         yield _number(None if None in spent else sum(spent))
     for side in SIDES:
         yield f"{found['row_bytes'][side]['stored']:,}" if side in found["row_bytes"] else "-"
-    for what in _DIRECTIONS:
+    for what in DIRECTIONS:
         peak = found[what]["peak_bytes"].get(THEIRS)
         yield f"{peak / found['encoded_bytes']:.2f}" if peak and found["encoded_bytes"] > _LEAST_FOR_PEAK else "-"
 
 
 def _small(figures: Mapping[str, Any]) -> Iterator[Pair]:
-    for what in _DIRECTIONS:
+    for what in DIRECTIONS:
         own, theirs = (figures["plain"][f"{what} {side}"]["median"] for side in SIDES)
         yield Pair(f"{what} of a plain task's tiny value", own, theirs)
     for what, sides in figures["first"].items():

@@ -6,7 +6,15 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from benchmarks.probe import CODEC, KEEPING_SOCKET, ROUND_TRIP, SIDES, SOCKET
+
+RESULTS: Final = Path(__file__).resolve().parent / "results"
+PUBLISHED: Final = RESULTS / "latest.json"
+DIRECTIONS: Final = ("push", "pull")
+FLOORS: Final = {"floor": SOCKET, "floor_of_a_store": KEEPING_SOCKET}
+"""By the name of a floor: what the bytes go through."""
 
 Samples = Mapping[str, Sequence[Mapping[str, float]]]
 
@@ -14,6 +22,12 @@ Samples = Mapping[str, Sequence[Mapping[str, float]]]
 def read_results(folder: str) -> dict[str, Any]:
     """Return the results that tasks have left in a folder so far, by name."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("[!.]*.json"))}
+
+
+def read_published() -> dict[str, Any]:
+    """Return the last whole measurement."""
+    measured: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return measured
 
 
 def summarise(samples: Samples) -> dict[str, dict[str, float]]:
@@ -27,12 +41,16 @@ def floors_of(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
     ``floor_of_a_store`` of a push is that with a process at the other end which keeps the bytes, as every store has to.
     """
-    ends = {"floor": "socket", "floor_of_a_store": "socket that keeps"}
     return {
-        name: sum(figures[part]["median"] for part in ("round trip", socket, "codec"))
-        for name, socket in ends.items()
+        name: sum(figures[part]["median"] for part in (ROUND_TRIP, socket, CODEC))
+        for name, socket in FLOORS.items()
         if socket in figures
     }
+
+
+def medians(found: Mapping[str, Any]) -> list[float | None]:
+    """Return the medians of both sides in one direction, in ms; None for a side that does not take the value."""
+    return [found["operations"].get(side, {}).get("median") for side in SIDES]
 
 
 def in_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -6,51 +6,35 @@ A test holds both pages against it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.payloads import PAYLOADS
-from benchmarks.probe import SIDES
+from benchmarks.results import DIRECTIONS, medians, read_published
 
-PUBLISHED: Final = Path(__file__).resolve().parent / "results" / "latest.json"
 _OURS: Final = "e"
-_DIRECTIONS: Final = ("push", "pull")
 _FLOORS: Final = {
     "push": {"over the floor": "floor", "over that of a store": "floor_of_a_store"},
     "pull": {"over the floor": "floor"},
 }
 _DIGITS: Final = 3
-_TITLES: Final = {
-    "b": "common.io, files",
-    "c": "plain Redis",
-    "d": "exclusive, files",
-    "e": "exclusive, Redis, hardened",
-}
-
-
-def read_published() -> dict[str, Any]:
-    """Return the last whole measurement."""
-    measured: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    return measured
 
 
 def speed_ups(measured: Mapping[str, Any]) -> str:
     """Return how many times as fast as Airflow's own backend the hardened one is, where that takes the value."""
     payloads = measured["stacks"][_OURS]["payloads"]
     rows = ([PAYLOADS[name].title, *_ratios(found)] for name, found in payloads.items() if not found["refusals"])
-    return _table(["value", *_DIRECTIONS], rows)
+    return _table(["value", *DIRECTIONS], rows)
 
 
 def latencies(measured: Mapping[str, Any]) -> str:
     """Return medians of the hardened backend in ms, beside Airflow's own and over the floors."""
     heading = ["value"]
-    for what in _DIRECTIONS:
+    for what in DIRECTIONS:
         heading += [f"{what}, own", what, "times", *_FLOORS[what]]
     rows = (
-        [PAYLOADS[name].title, *(cell for what in _DIRECTIONS for cell in _latency(found, what))]
+        [PAYLOADS[name].title, *(cell for what in DIRECTIONS for cell in _latency(found, what))]
         for name, found in measured["stacks"][_OURS]["payloads"].items()
     )
     return _table(heading, rows)
@@ -64,11 +48,11 @@ def backends(measured: Mapping[str, Any]) -> str:
         for name, found in stacks[_OURS]["payloads"].items()
         if not found["refusals"]
     )
-    return _table(["value", *(_TITLES[letter] for letter in stacks)], rows)
+    return _table(["value", *(stack["backend"] for stack in stacks.values())], rows)
 
 
 def _latency(found: Mapping[str, Any], what: str) -> Iterator[str]:
-    own, theirs = _medians(found, what)
+    own, theirs = medians(found[what])
     yield "cannot" if own is None else _figure(own)
     yield "cannot" if theirs is None else _figure(theirs)
     yield _ratio(own, theirs)
@@ -77,11 +61,7 @@ def _latency(found: Mapping[str, Any], what: str) -> Iterator[str]:
 
 
 def _ratios(found: Mapping[str, Any]) -> list[str]:
-    return [_ratio(*_medians(found, what)) for what in _DIRECTIONS]
-
-
-def _medians(found: Mapping[str, Any], what: str) -> list[float | None]:
-    return [found[what]["operations"].get(side, {}).get("median") for side in SIDES]
+    return [_ratio(*medians(found[what])) for what in DIRECTIONS]
 
 
 def _ratio(own: float | None, theirs: float | None) -> str:

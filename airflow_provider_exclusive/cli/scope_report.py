@@ -87,8 +87,8 @@ def _inputs(dag: Any) -> Mapping[str, Mapping[str, list[str]]]:
 
 
 def _describe_task(dag: Any, task_id: str, hook: ConsumersHook, inputs: Mapping[str, list[str]]) -> TaskScopes:
-    by_key = hook.declaration.by_key
-    whole = [RETURN_KEY] if _has_multiple_outputs(dag.get_task(task_id)) and set(by_key) != {EVERY_KEY} else []
+    producer, by_key = dag.get_task(task_id), hook.declaration.by_key
+    whole = [RETURN_KEY] if _has_multiple_outputs(producer) and set(by_key) != {EVERY_KEY} else []
     named = dict.fromkeys([*by_key, *inputs, *whole])
     # What stands for the rest comes last.
     keys = sorted(named, key=lambda key: key == EVERY_KEY)
@@ -96,7 +96,7 @@ def _describe_task(dag: Any, task_id: str, hook: ConsumersHook, inputs: Mapping[
         task_id=task_id,
         declared_at=str(hook.declared_at) if hook.declared_at else None,
         codec=hook.codec,
-        keys=tuple(_describe_key(dag, dag.get_task(task_id), hook, key, inputs.get(key, ())) for key in keys),
+        keys=tuple(_describe_key(dag, producer, hook, key, inputs.get(key, ())) for key in keys),
     )
 
 

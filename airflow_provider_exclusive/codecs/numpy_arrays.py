@@ -83,7 +83,7 @@ def decode_scalar(body: memoryview, _: Codec) -> Any:
         return np.bytes_(value)
     if dtype.kind == "U":
         return np.str_(value.decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be", "surrogatepass"))
-    return np.ndarray((), dtype, buffer=value)[()] if value else dtype.type()
+    return np.ndarray((), dtype, buffer=value)[()]
 
 
 def _numbers(array: Any) -> Piece:

@@ -13,7 +13,7 @@ from airflow_provider_exclusive import __all__ as public_names
 from airflow_provider_exclusive import config, exceptions
 from airflow_provider_exclusive.get_provider_info import get_provider_info
 from airflow_provider_exclusive.storage.redis import RedisSettings
-from benchmarks import tables
+from benchmarks import results, tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ class TestFigures:
         ids=["README", "latencies", "backends"],
     )
     def test_a_page_shows_what_was_measured(self, page, make):
-        assert make(tables.read_published()) in (ROOT / page).read_text(encoding="utf-8")
+        assert make(results.read_published()) in (ROOT / page).read_text(encoding="utf-8")
 
 
 class TestNames:
