@@ -13,6 +13,7 @@ import pytest
 from demo.examples import EXAMPLES
 from demo.metadata import MetadataDatabase
 from demo.outcome import judge, refusal_reason, run_of
+from tests.runs import assert_succeeded
 
 INTRUSIONS = [(example, refusal) for example in EXAMPLES for refusal in example.refusals]
 
@@ -70,6 +71,17 @@ def test_an_intruder_is_refused_at_once_and_told_who_may_read(airflow, example, 
     tries = {task["task_id"]: task["try_number"] for task in airflow.api.task_instances(example.dag_id, run_id)}
     assert tries[refusal.reader] == 1
     assert refusal.secret not in airflow.task_log(example.dag_id, run_id, refusal.reader)
+
+
+def test_a_test_whose_run_failed_shows_the_log_of_the_task_and_of_the_scheduler(airflow):
+    example, refusal = INTRUSIONS[0]
+    run_id = airflow.run(example.dag_id)
+
+    with pytest.raises(AssertionError) as told:
+        assert_succeeded(airflow, example.dag_id, run_id)
+
+    assert refusal.because in str(told.value)
+    assert "executor_state" in str(told.value)
 
 
 def test_the_demonstration_notices_a_value_that_did_not_arrive(airflow):

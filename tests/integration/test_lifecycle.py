@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.runs import assert_succeeded
+
 
 @pytest.fixture(scope="module")
 def run_id(airflow) -> str:
     run_id = airflow.run("lifecycle")
-    assert set(airflow.task_states("lifecycle", run_id).values()) == {"success"}
+    assert_succeeded(airflow, "lifecycle", run_id)
     return run_id
 
 

@@ -21,7 +21,7 @@ class Deferring(BaseOperator):
     operator_extra_links = (PaperTrail(),)
 
     def execute(self, context):
-        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=0.5)), method_name="resume")
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=3)), method_name="resume")
 
     def resume(self, context, event=None):
         context["ti"].xcom_push(key="side", value="side value")
@@ -41,7 +41,9 @@ def try_to_read(context):
 
 @dag(start_date=datetime(2023, 1, 1, tzinfo=UTC), schedule=None)
 def lifecycle():
-    waiting = Deferring(task_id="waiting", pre_execute=consumers("load"))
+    # A trigger that fires before the scheduler has heard of the deferral makes Airflow fail the task, on a busy machine
+    # after seconds ("finished with state success, but the task instance's state attribute is queued"); hence retries.
+    waiting = Deferring(task_id="waiting", pre_execute=consumers("load"), retries=3, retry_delay=timedelta(seconds=1))
 
     @exclusive_task(consumers=["load"], retries=1, retry_delay=timedelta(seconds=1))
     def flaky(ti=None):

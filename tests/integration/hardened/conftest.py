@@ -21,6 +21,7 @@ from airflow_provider_exclusive import keyring
 from demo.environment import exclusive_options
 from demo.postgres import postgres_server
 from demo.stack import AirflowStack
+from tests.runs import assert_succeeded
 
 HERE = Path(__file__).resolve().parent
 
@@ -111,7 +112,7 @@ def errors_of(hardened):
 def readers_run(hardened) -> str:
     """A finished run of ``readers``, in which every task succeeded."""
     run_id = hardened.run("readers", timeout=180)
-    assert set(hardened.task_states("readers", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "readers", run_id)
     return run_id
 
 
@@ -142,7 +143,7 @@ class Intrusion:
 def intrusion(hardened) -> Intrusion:
     """An intruder in the same run, one in another run of the same Dag and one in another Dag have had their way."""
     run_id = hardened.run("confidences")
-    assert set(hardened.task_states("confidences", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "confidences", run_id)
     before = rows_of_victims(hardened, run_id)
     hardened.clear("confidences", run_id, ["intruder"], downstream=False)
     hardened.wait("confidences", run_id)

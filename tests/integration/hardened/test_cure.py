@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from airflow_provider_exclusive import keyring
+from tests.runs import assert_succeeded
 
 DAG = "mending"
 
@@ -96,7 +97,7 @@ class Course:
 def course(request, hardened, shared_store, errors_of) -> tuple[Trouble, Course]:
     trouble = request.param
     run_id = hardened.run(DAG)
-    assert set(hardened.task_states(DAG, run_id).values()) == {"success"}
+    assert_succeeded(hardened, DAG, run_id)
     (row,) = hardened.xcom_rows(dag_id=DAG, run_id=run_id)
     with trouble.lasting(hardened, shared_store, row):
         clear_and_wait(hardened, run_id, "load")

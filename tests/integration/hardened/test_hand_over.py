@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.runs import assert_succeeded
+
 LEAF_SAYS = "scalar handed over [10, 20, 30] True nobody"
 CHILD_SAYS = "scalar handed over [10, 20, 30] True stays"
 
@@ -14,7 +16,7 @@ CHILD_SAYS = "scalar handed over [10, 20, 30] True stays"
 def parent_run(hardened) -> str:
     """A finished run of ``ho_parent``, with the runs that it triggered."""
     run_id = hardened.run("ho_parent", timeout=240)
-    assert set(hardened.task_states("ho_parent", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "ho_parent", run_id)
     return run_id
 
 
@@ -105,18 +107,18 @@ def test_a_task_of_the_triggered_run_can_be_run_again_alone(hardened, parent_run
     hardened.clear("ho_child", child, ["summarise"])
     hardened.wait("ho_child", child)
 
-    assert set(hardened.task_states("ho_child", child).values()) == {"success"}
+    assert_succeeded(hardened, "ho_child", child)
 
 
 def test_running_producer_and_trigger_again_refreshes_the_same_run(hardened):
     run_id = hardened.run("ho_again", timeout=180)
     leaf = f"again-{run_id}"
-    assert set(hardened.task_states("ho_again", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "ho_again", run_id)
 
     hardened.clear("ho_again", run_id, ["scalar"])
     hardened.wait("ho_again", run_id, timeout=180)
 
-    assert set(hardened.task_states("ho_again", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "ho_again", run_id)
     said = [entry.get("event") for entry in hardened.log_entries("ho_leaf", leaf, "say")]
     assert [line for line in said if str(line).startswith("told")] == ["told try 1", "told try 2"]
 

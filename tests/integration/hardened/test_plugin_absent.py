@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from demo.processes import HOST, LeashedProcess, free_port, wait_until
+from tests.runs import assert_succeeded
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def served_without_plugin(hardened, intrusion):
     the one that is attacked.
     """
     run_id = hardened.run("mending")
-    assert set(hardened.task_states("mending", run_id).values()) == {"success"}
+    assert_succeeded(hardened, "mending", run_id)
     port = free_port()
     server = LeashedProcess(
         "execution API",

@@ -38,7 +38,10 @@ def test_a_consumer_reads_scalars_frames_mapped_and_lazy_values_halves_and_retri
 
 
 def test_a_deferred_task_reads_before_and_after_its_deferral(readers_run, printed):
-    assert printed("readers", readers_run, "waiting") == [{"before": True}, {"after": True}]
+    told = printed("readers", readers_run, "waiting")  # of more than one try on a busy machine: see readers.py
+
+    assert {moment for line in told for moment in line} == {"before", "after"}
+    assert all(arrived for line in told for arrived in line.values())
 
 
 def test_every_try_of_a_task_reads(readers_run, printed):

@@ -30,6 +30,7 @@ from demo.redis_server import RedisServer, redis_server
 from demo.stack import AirflowStack
 from tests.integration.hardened import disguises, search, spoiling
 from tests.integration.hardened.dags_for_traces.distinctive import text
+from tests.runs import assert_succeeded
 
 HERE = Path(__file__).resolve().parent
 SINKS = ["the metadata database", "the store", "the logs and other files of Airflow"]
@@ -100,7 +101,7 @@ def dags_for_traces(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def on_files(hardened, shared_store, dags_for_traces, readers_run, callbacks_run, intrusion) -> Deployment:
     mending = hardened.run("mending")
-    assert set(hardened.task_states("mending", mending).values()) == {"success"}
+    assert_succeeded(hardened, "mending", mending)
     shutil.copytree(dags_for_traces, hardened.dags, dirs_exist_ok=True)
     hardened.wait_for_dags([*disguises.DISGUISES, "spoiled"])
     runs = {"readers": readers_run, "callbacks": callbacks_run, "confidences": intrusion.run_id, "mending": mending}

@@ -53,7 +53,7 @@ def ho_parent():
         trigger_dag_id="ho_leaf",
         exclusive_keys=keys,
         collect={"summary": "say"},
-        poke_interval=1,
+        poke_interval=5,  # no sooner, for the scheduler has to hear of the deferral before it ends: see readers.py
         deferrable=True,
     )
     mapped = ExclusiveTriggerDagRunOperator.partial(
@@ -62,7 +62,7 @@ def ho_parent():
         trigger_run_id="{{ run_id }}-{{ ti.map_index }}",
         exclusive_keys=keys,
         collect={"summary": "say"},
-        poke_interval=1,
+        poke_interval=5,
         deferrable=True,  # one that waits holds a slot of the executor, which the runs below need
     ).expand(note=["first", "second"])
 
