@@ -1,10 +1,10 @@
 """
 Keeps exclusive values out of what Airflow stores, shows and logs about a task.
 
-Inputs that were opened would appear in rendered template fields and map index labels, results in the log lines of the
-PythonOperator family. For the former Airflow offers no seam, so two private functions of its task runner are wrapped,
-here and nowhere else. The wrappers are put in place before any exclusive value is opened, and if those functions are
-not what this module expects, no exclusive value is opened at all.
+Inputs that were opened would appear in rendered template fields, map index labels and the arguments of tasks that wait,
+results in the log lines of the PythonOperator family. For the former Airflow offers no seam, so private functions of
+its task runner are wrapped, here and nowhere else. The wrappers are put in place before any exclusive value is opened,
+and if those functions are not what this module expects, no exclusive value is opened at all.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from airflow_provider_exclusive import runtime
+from airflow_provider_exclusive.deferral import refuse_opened_values
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.finality import final_errors
 
-# Private functions of airflow.sdk.execution_time.task_runner with the parameters they must have (Airflow 3.2 to 3.4).
-_SEAM: Final = {
-    "_serialize_rendered_fields": ["task"],
-    "_render_map_index": ["context", "ti", "log"],
-}
+_Wrap = Callable[[Callable[..., Any]], Any]
+
 _SHOWN_INPUTS: Final = 10
 _LINES_WITH_RESULTS: Final = {"Condition result is %s": "Condition result not shown"}
 _MISSING: Final = object()
@@ -38,13 +37,11 @@ def prepare() -> None:
 
     if getattr(task_runner._serialize_rendered_fields, "conceals_exclusive_values", False):  # noqa: SLF001  # the seam
         return
-    _check_seam(task_runner)
-    for name, wrap in (
-        ("_serialize_rendered_fields", _wrap_rendered_fields),
-        ("_render_map_index", _wrap_map_index),
-    ):
+    seam = _seam()
+    _check_seam(task_runner, seam)
+    for name, (_, wrap) in seam.items():
         wrapper = wrap(getattr(task_runner, name))
-        wrapper.conceals_exclusive_values = True  # type: ignore[attr-defined]
+        wrapper.conceals_exclusive_values = True
         setattr(task_runner, name, wrapper)
 
 
@@ -75,12 +72,26 @@ class _DiscreetLog:
         return getattr(self._log, name)
 
 
-def _check_seam(task_runner: ModuleType) -> None:
-    for name, expected in _SEAM.items():
+def _seam() -> dict[str, tuple[list[str], _Wrap]]:
+    """Return the private functions of the task runner, the parameters they must have and what wraps them."""
+    from airflow.sdk import exceptions
+
+    seam: dict[str, tuple[list[str], _Wrap]] = {
+        "_serialize_rendered_fields": (["task"], _wrap_rendered_fields),
+        "_render_map_index": (["context", "ti", "log"], _wrap_map_index),
+        "_defer_task": (["defer", "ti", "log"], _wrap_wait),
+    }
+    if hasattr(exceptions, "TaskAwaitingInput"):  # since Airflow 3.3
+        seam["_await_input_task"] = (["awaiting", "ti", "log"], _wrap_wait)
+    return seam
+
+
+def _check_seam(task_runner: ModuleType, seam: Mapping[str, tuple[list[str], _Wrap]]) -> None:
+    for name, (expected, _) in seam.items():
         found = getattr(task_runner, name, None)
         if found is None or list(inspect.signature(found).parameters) != expected:
             raise ConfigurationError(
-                f"This version of Airflow renders template fields in another way: {task_runner.__name__}.{name}"
+                f"This version of Airflow runs tasks in another way: {task_runner.__name__}.{name}"
                 f"({', '.join(expected)}) is not there. Exclusive values stay closed, because Airflow would store them "
                 "in clear text. Use a version of airflow-provider-exclusive that supports this Airflow."
             )
@@ -107,6 +118,18 @@ def _wrap_map_index(original: Callable[..., Any]) -> Callable[..., Any]:
         return ti.rendered_map_index if running is not None and running.inputs else label
 
     return render_map_index
+
+
+def _wrap_wait(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def wait(wish: Any, ti: Any, log: Any) -> Any:
+        running = runtime.last_seen(ti)
+        if running is not None:
+            with final_errors():
+                refuse_opened_values(wish.kwargs, running.opened)
+        return original(wish, ti, log)
+
+    return wait
 
 
 def describe_inputs(running: runtime.RunningTask) -> str:

@@ -16,9 +16,9 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from airflow_provider_exclusive import dag_runs, runtime
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.finality import final_errors
 from airflow_provider_exclusive.hand_over import Source, has_pointer
 from airflow_provider_exclusive.runtime import RunningTask
-from airflow_provider_exclusive.xcom.finality import final_errors
 
 REQUIRED: Final[Any] = object()
 """Stands for no default: the run must have been handed the input."""

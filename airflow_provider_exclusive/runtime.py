@@ -8,10 +8,27 @@ or decides anything.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive.scopes import TaskIdentity
+
+_REMEMBERED_BYTES: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """
+    An exclusive input that was opened.
+
+    :param size: of its payload in bytes.
+    """
+
+    task_id: str
+    key: str
+    value: Any = field(repr=False)
+    size: int
 
 
 @dataclass(slots=True)
@@ -22,6 +39,7 @@ class RunningTask:
     :param task: its operator, as far rendered as it is.
     :param outputs: the hook that declared the scope of its outputs, once that ran.
     :param inputs: the exclusive inputs opened so far, in order: task id and key, mapped to None.
+    :param opened: the last of them with their values, as far as those are small: large ones must not be kept alive.
     :param hand_overs: what is known so far about what Dag runs were handed.
     """
 
@@ -29,7 +47,19 @@ class RunningTask:
     task: Any
     outputs: Any = None
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)
+    opened: deque[Opened] = field(default_factory=deque, repr=False)
     hand_overs: Any = None
+    _opened_bytes: int = 0
+
+    def note(self, opened: Opened) -> None:
+        """Take down that an exclusive input was opened."""
+        self.inputs[opened.task_id, opened.key] = None
+        if opened.size > _REMEMBERED_BYTES:
+            return
+        self.opened.append(opened)
+        self._opened_bytes += opened.size
+        while self._opened_bytes > _REMEMBERED_BYTES:
+            self._opened_bytes -= self.opened.popleft().size
 
 
 _last_seen: RunningTask | None = None
@@ -48,6 +78,11 @@ def current() -> RunningTask | None:
     # Airflow replaces the operator while it prepares, renders and unmaps it.
     _last_seen.task = task_instance.task
     return _last_seen
+
+
+def last_seen(task_instance: Any) -> RunningTask | None:
+    """Return what is known of a task instance whose context is already gone; None if it touched no XCom."""
+    return _last_seen if _last_seen is not None and _last_seen.identity == _identify(task_instance) else None
 
 
 def _context_task_instance() -> Any:

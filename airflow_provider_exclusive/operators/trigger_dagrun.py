@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import DagRunTriggerException
 from airflow_provider_exclusive import dag_runs
 from airflow_provider_exclusive.declarations import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.finality import final_errors
 from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
 from airflow_provider_exclusive.operators import outputs, triggering
 from airflow_provider_exclusive.scopes import TaskIdentity
-from airflow_provider_exclusive.xcom.finality import final_errors
 
 _KEYS: Final = "exclusive_keys"
 

@@ -19,8 +19,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive import runtime
 from airflow_provider_exclusive.coordinates import Requested, Target
+from airflow_provider_exclusive.finality import server_refusals
 from airflow_provider_exclusive.xcom import exchange
-from airflow_provider_exclusive.xcom.finality import server_refusals
 from airflow_provider_exclusive.xcom.preloading import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})

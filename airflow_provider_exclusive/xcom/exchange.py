@@ -21,14 +21,14 @@ from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.declarations import ConsumersHook
 from airflow_provider_exclusive.envelope import MAX_PAYLOAD_BYTES
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, InvalidScopeError
+from airflow_provider_exclusive.finality import final_errors
 from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, HandOvers, NoHandOvers
 from airflow_provider_exclusive.reference import Reference, escape, is_escaped, is_reference_row
-from airflow_provider_exclusive.runtime import RunningTask
+from airflow_provider_exclusive.runtime import Opened, RunningTask
 from airflow_provider_exclusive.scope_declarations import RETURN_KEY
 from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
 from airflow_provider_exclusive.store import purge as purge_payload
 from airflow_provider_exclusive.xcom import expectations
-from airflow_provider_exclusive.xcom.finality import final_errors
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,9 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
         raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
     _audit("read", secret, reader)
     if running is not None:
-        running.inputs.update({(reference.producer.task_id, reference.key): None for reference in secret})
+        for reference, value in zip(references, values, strict=True):
+            if not reference.scope.is_open:
+                running.note(Opened(reference.producer.task_id, reference.key, value, reference.size))
     return values
 
 
