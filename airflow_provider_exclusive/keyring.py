@@ -112,7 +112,12 @@ class Keyring:
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
         :raises EnvelopeError: if the data key was not wrapped under it for ``context``.
         """
-        key = self._find(key_id)
+        key = self._find(
+            key_id,
+            "This value is sealed under key {wanted!r}, which this process does not hold (it holds {held}). Add the "
+            "old private key at the end of [exclusive] private_key (or the old fernet key to [core] fernet_key), or "
+            "clear the producer task.",
+        )
         if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
             raise cannot_be_opened()
         nonce, sealed = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
@@ -128,7 +133,13 @@ class Keyring:
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
         :raises EnvelopeError: if the letter was not sealed to it for ``context``.
         """
-        key = self._find(key_id)
+        key = self._find(
+            key_id,
+            "A value arrived sealed to the public key {wanted!r}, whose private half this process does not hold (it "
+            "holds those of {held}). Set [exclusive] public_key where the value comes from to the public half that "
+            "airflow exclusive keygen printed beside [exclusive] private_key; or, while keys are being changed, add "
+            "the other private key here.",
+        )
         try:
             data_key = _LETTER_SUITE.decrypt(letter, key.exchange_key, _letter_context(key_id, context))
         except (InvalidTag, ValueError) as failure:
@@ -137,15 +148,11 @@ class Keyring:
             raise cannot_be_opened()
         return data_key
 
-    def _find(self, key_id: str) -> PrivateKey:
+    def _find(self, key_id: str, otherwise: str) -> PrivateKey:
         key = next((key for key in self.keys if key.key_id == key_id), None)
         if key is None:
-            raise UnknownKeyError(
-                f"This value is sealed under key {key_id!r}, which this process does not hold (it holds "
-                f"{', '.join(repr(held.key_id) for held in self.keys)}). Add the old private key at the end of "
-                "[exclusive] private_key (or the old fernet key to [core] fernet_key), or clear the producer task.",
-                key_id=key_id,
-            )
+            held = ", ".join(repr(held.key_id) for held in self.keys)
+            raise UnknownKeyError(otherwise.format(wanted=key_id, held=held), key_id=key_id)
         return key
 
 

@@ -98,7 +98,7 @@ class ScopeDeclaration:
                 raise InvalidScopeError(
                     "consumers={} names no key. Write consumers=[] if nobody may read, or {'*': [...]} for every key."
                 )
-            return cls({_parse_key(key): _parse_clauses(clauses) for key, clauses in spec.items()})
+            return cls({_parse_key(key): _parse_clauses_of(key, clauses) for key, clauses in spec.items()})
         return cls({EVERY_KEY: _parse_clauses(spec)})
 
     def declared_for(self, key: str) -> tuple[Declared, ...]:
@@ -157,6 +157,13 @@ def _parse_key(key: object) -> str:
     if not isinstance(key, str) or not key:
         raise InvalidScopeError(f"A scope's key is the name of an XCom key; got {key!r}, expected such as 'row_count'.")
     return key
+
+
+def _parse_clauses_of(key: object, spec: object) -> tuple[Declared, ...]:
+    try:
+        return _parse_clauses(spec)
+    except InvalidScopeError as error:
+        raise InvalidScopeError(f"The scope of key {key!r}: {error}") from None
 
 
 def _parse_clauses(spec: object) -> tuple[Declared, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_exclusive.cli.lineage_report import Access, Output, accesses_to, outputs_of, place_of
+from airflow_provider_exclusive.cli.lineage_report import Access, Output, accesses_to, outputs_of, place_of, readers_of
 from airflow_provider_exclusive.cli.metadata import read_run
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, only_the_answer
-from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes import TaskIdentity
 
 
 @failing_clearly
@@ -60,21 +60,8 @@ def _output_row(output: Output) -> Sequence[str]:
         _to_the_second(reference.created_at),
         _to_the_second(reference.expires_at) if reference.expires_at else "never",
         place_of(reference),
-        _name_scope(reference.scope, producer),
+        readers_of(reference),
     )
-
-
-def _name_scope(scope: ConsumerScope, producer: TaskIdentity) -> str:
-    if scope.is_open or not scope.clauses:
-        return str(scope)
-    return ", ".join(_name_clause(clause, producer) for clause in scope.clauses)
-
-
-def _name_clause(clause: Clause, producer: TaskIdentity) -> str:
-    name = clause.task_id if clause.dag_id == producer.dag_id else f"{clause.dag_id}:{clause.task_id}"
-    if clause.run_id is None:
-        return f"{name} (any run)"
-    return name if clause.run_id == producer.run_id else f"{name} (run {clause.run_id})"
 
 
 def _print_accesses(dag_id: str, run_id: str, accesses: Sequence[Access]) -> None:

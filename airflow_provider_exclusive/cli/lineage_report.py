@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.hand_over import RECORD_KEY
 from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.scopes import Clause, TaskIdentity
 
 _OUTCOMES: Final = {
     "exclusive.read": "read",
@@ -78,6 +79,17 @@ def place_of(reference: Reference) -> str:
     return reference.at if reference.at is not None else "inline"
 
 
+def readers_of(reference: Reference) -> str:
+    """Return who may read, as briefly as a person on the producer's own run can tell them apart."""
+    if reference.key == RECORD_KEY:
+        return "every task (it names outputs, and holds none)"
+    scope = reference.scope
+    if scope.is_open or not scope.clauses:
+        return str(scope)
+    caller = ["caller"] if scope.admits_caller else []
+    return ", ".join([*(_name_clause(clause, reference.producer) for clause in scope.clauses), *caller])
+
+
 def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow]) -> list[Output]:
     """Return the exclusive outputs among the XComs of a run."""
     return [
@@ -111,6 +123,13 @@ def accesses_to(dag_id: str, run_id: str, rows: Iterable[AuditRow]) -> list[Acce
         )
         found[same] = _joined(found[same], access) if same in found else access
     return list(found.values())
+
+
+def _name_clause(clause: Clause, producer: TaskIdentity) -> str:
+    name = clause.task_id if clause.dag_id == producer.dag_id else f"{clause.dag_id}:{clause.task_id}"
+    if clause.run_id is None:
+        return f"{name} (any run)"
+    return name if clause.run_id == producer.run_id else f"{name} (run {clause.run_id})"
 
 
 def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any]) -> Output:

@@ -15,6 +15,7 @@ import msgpack
 
 from airflow_provider_exclusive.codecs import extensions
 from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
+from airflow_provider_exclusive.codecs.places import place_of
 from airflow_provider_exclusive.codecs.refusal import qualified_name, refusal
 from airflow_provider_exclusive.codecs.survey import MAX_LEVELS, MAX_NESTED_OBJECTS, survey, too_deep
 from airflow_provider_exclusive.exceptions import CodecError
@@ -103,11 +104,13 @@ class _Encoder:
         self._nested = nested
         self._unicode_errors = unicode_errors
         self._packers: list[msgpack.Packer] = []
+        self._outermost: Any = None
         self._depth = 0
         self._levels = 0
 
     def pack_outermost(self, value: Any) -> Piece:
         """Return a view of the packer's memory."""
+        self._outermost = value
         try:
             self._pack(value)
             view: memoryview = self._packers[0].getbuffer()
@@ -142,9 +145,17 @@ class _Encoder:
         extension = extensions.find(value)
         if extension is not None:
             return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
+        try:
+            return msgpack.ExtType(extensions.NESTED, self._encode_nested(value))
+        except CodecError as refused:
+            if value is self._outermost:
+                raise
+            raise CodecError(f"In {place_of(value, self._outermost)}: {refused}") from refused.__cause__
+
+    def _encode_nested(self, value: Any) -> bytes:
         for codec in self._nested.values():
             if codec.accepts(value):
-                return msgpack.ExtType(extensions.NESTED, codec.name.encode() + b"\0" + codec.encode(value))
+                return codec.name.encode() + b"\0" + codec.encode(value)
         raise refusal(value)
 
 

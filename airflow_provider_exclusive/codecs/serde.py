@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 
 from airflow_provider_exclusive.codecs.arrow import ArrowCodec
 from airflow_provider_exclusive.codecs.base import Codec, Payload
+from airflow_provider_exclusive.codecs.places import parts_of
 from airflow_provider_exclusive.codecs.refusal import origin, qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -107,14 +108,9 @@ def _first_difference(value: Any, restored: Any, place: str) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what ``value`` is made of, each with its place; keys are told by type and order, never quoted."""
-    if isinstance(value, dict):
-        for position, (key, item) in enumerate(value.items()):
-            yield f", key {position}", key
-            yield f", item {position}", item
-    elif isinstance(value, (list, tuple)):
-        yield from ((f"[{position}]", item) for position, item in enumerate(value))
-    elif _is_built_from_fields(value):
+    """Yield what ``value`` is made of, each with its place."""
+    yield from parts_of(value)
+    if _is_built_from_fields(value):
         yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
 
 

@@ -113,8 +113,9 @@ def _unavailable_error(failure: Exception, server: str) -> StorageUnavailableErr
     is_passing = isinstance(failure, passing) and not isinstance(failure, cluster_refusals)
     if not is_passing and _reply_word(failure) not in _PASSING_REPLIES:
         return None
+    said = str(failure).rstrip(".")
     return StorageUnavailableError(
-        f"Redis at {server} is not available: {failure}. Check that it runs, that host, port and ssl of the connection "
+        f"Redis at {server} is not available: {said}. Check that it runs, that host, port and ssl of the connection "
         "are right and that this machine can reach it; then retry."
     )
 

@@ -108,6 +108,17 @@ def test_an_unknown_key_is_named_and_not_tried(ring, raw_key):
     assert ring.current_key_id in str(refusal.value)
 
 
+def test_a_letter_to_another_public_key_says_which_option_to_mend(raw_key):
+    ring = Keyring.from_raw_keys([raw_key("new")])
+    other = PrivateKey.from_raw(raw_key("other"))
+    letter = keyring.seal_letter(b"d" * 32, public_key=other.public, context=b"c")
+
+    with pytest.raises(UnknownKeyError, match=r"Set \[exclusive\] public_key where the value comes from") as refusal:
+        ring.open_letter(letter, key_id=other.key_id, context=b"c")
+
+    assert ring.current_key_id in str(refusal.value)
+
+
 def test_a_key_is_chosen_by_its_id_alone(raw_key):
     both = Keyring.from_raw_keys([raw_key("new"), raw_key("old")])
     old = Keyring.from_raw_keys([raw_key("old")])

@@ -3,12 +3,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_exclusive.cli.lineage_report import accesses_to, outputs_of
+from airflow_provider_exclusive.cli.lineage_report import accesses_to, outputs_of, readers_of
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
+from airflow_provider_exclusive.hand_over import RECORD_KEY
 from airflow_provider_exclusive.reference import escape
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
 
 EARLY, LATE = datetime(2026, 11, 21, 10, 0, tzinfo=UTC), datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
+OWN = Clause("etl", "load", "run-1")
+ANY_RUN = "load, store (any run), web:* (any run)"
 ASKED = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "map_index": -1, "key": "return_value"}
 
 
@@ -77,6 +80,22 @@ class TestOutputs:
             "at": told["at"],
         }
         assert told["at"].startswith("memory:v1/etl/extract/")
+
+    @pytest.mark.parametrize(
+        ("scope", "told"),
+        [
+            (ConsumerScope((OWN,)), "load"),
+            (ConsumerScope((OWN,), admits_caller=True), "load, caller"),
+            (ConsumerScope((), admits_caller=True), "the task that triggered the run"),
+            (ConsumerScope(()), "nobody but its producer"),
+            (ConsumerScope((OWN, Clause("etl", "store", None), Clause("web", "*", None))), ANY_RUN),
+        ],
+    )
+    def test_the_table_names_all_who_may_read(self, put, scope, told):
+        assert readers_of(put(scope=scope)) == told
+
+    def test_a_hand_over_record_alarms_nobody(self, put):
+        assert readers_of(put(scope=OPEN, key=RECORD_KEY)) == "every task (it names outputs, and holds none)"
 
     def test_neither_sealed_bytes_nor_a_wrapped_key_are_told(self, row, put, make_store):
         inline = put(into=make_store(inline_bytes=512)).to_row()

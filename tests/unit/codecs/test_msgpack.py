@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import gc
+import re
 import resource
 import subprocess
 import sys
@@ -133,6 +134,28 @@ def test_the_refusal_tells_the_way_out_but_not_the_value():
 
     assert "Return str(value)" in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "place"),
+    [
+        (lambda v: [1, [2, v]], "the value[1][1]"),
+        (lambda v: {"a": 1, "b": [v]}, "the value, item 1[0]"),
+        (lambda v: [{"a": 1, v: 2}], "the value[0], key 1"),
+        (lambda v: [({v},)], "the value[0][0], one of a set"),
+        (lambda v: [bytearray(b"x"), v], "the value[1]"),
+    ],
+)
+def test_the_refusal_of_a_part_tells_where_it_stands(wrap, place):
+    with pytest.raises(CodecError, match=f"^{re.escape(f'In {place}: ')}"):
+        CODEC.encode(wrap(Text("hunter2")))
+
+
+def test_the_refusal_of_the_whole_tells_no_place():
+    with pytest.raises(CodecError) as refused:
+        CODEC.encode(Text("hunter2"))
+
+    assert str(refused.value).startswith("A value of type")
 
 
 def test_a_time_zone_that_cannot_be_given_back_is_refused():
