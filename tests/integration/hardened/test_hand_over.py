@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -134,5 +135,6 @@ def test_clearing_the_trigger_withdraws_what_it_handed_over(hardened, parent_run
         hardened.metadata.execute("UPDATE dag SET is_paused = FALSE WHERE dag_id = 'ho_parent'")
 
     assert hardened.task_states("ho_leaf", leaf) == {"say": "failed"}
-    assert "AccessDeniedError" in errors_of("ho_leaf", leaf, "say")
+    # Airflow 3.4 gives a cleared task a new id, to which no record belongs: there it is missed before a key is asked for.
+    assert re.search(r"AccessDeniedError|HandOverError: Run .* was not handed", errors_of("ho_leaf", leaf, "say"))
     hardened.wait("ho_parent", parent_run, timeout=180)
