@@ -40,8 +40,8 @@ def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOv
     if not _may_read(reader, reference, hand_overs, steps=_LONGEST_CHAIN):
         raise AccessDeniedError(
             f"Access denied: {reader} asked for {what}, which may be read by: {reference.scope}. To let it read, add "
-            f"{reader.task_id!r} to the consumers of {reference.producer.task_id!r} and clear that task"
-            f"{_other_way(reader, reference)}."
+            f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r} and clear that "
+            f"task{_other_way(reader, reference)}."
         )
 
 

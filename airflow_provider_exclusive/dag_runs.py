@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from threading import RLock
 from typing import Any
 
 from airflow_provider_exclusive.exceptions import EnvelopeError
@@ -32,6 +33,7 @@ class WorkerHandOvers:
 
     running: RunningTask
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
+    _lock: RLock = field(default_factory=RLock, repr=False)
 
     def of(self, dag_id: str, run_id: str) -> HandOver | None:
         """
@@ -40,19 +42,21 @@ class WorkerHandOvers:
         :raises EnvelopeError: if the run points to a record that is none.
         """
         run = (dag_id, run_id)
-        if run not in self._found:
-            # A record with a scope of its own would be decided by what this run was handed: by itself, without end.
-            self._found[run] = None
-            try:
-                self._found[run] = self._look_up(dag_id, run_id)
-            except BaseException:
-                del self._found[run]
-                raise
-        return self._found[run]
+        with self._lock:  # what is found so far is for this thread alone, until all is found
+            if run not in self._found:
+                # A record with a scope of its own would be decided by what this run was handed: itself, without end.
+                self._found[run] = None
+                try:
+                    self._found[run] = self._look_up(dag_id, run_id)
+                except BaseException:
+                    del self._found[run]
+                    raise
+            return self._found[run]
 
     def known(self, dag_id: str, run_id: str) -> HandOver | None:
         """Return what :meth:`of` has found before."""
-        return self._found.get((dag_id, run_id))
+        with self._lock:
+            return self._found.get((dag_id, run_id))
 
     def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
         trigger = read_pointer(self.conf_of(dag_id, run_id))
@@ -145,7 +149,7 @@ def pull_result(where: Mapping[str, str]) -> Any:
     values = XCom.get_all(**where)
     if values is None:
         return MISSING
-    return None if values == [None] else values
+    return None if len(values) == 1 and values[0] is None else values
 
 
 def _pull_record(trigger: TaskIdentity) -> Any:

@@ -43,12 +43,15 @@ class ConsumersHook:
     :param codec: the codec that the task asks for; None chooses by type.
     :param then: the user's own hook, run afterwards with the same context.
     :param declared_at: where the Dag declares it, for messages.
+    :param inherits: whether a hook that ``default_args`` give every task is run where there is no ``then``: the author
+        of an ``@exclusive_task`` did not write ``pre_execute=``, and does not mean to replace it.
     """
 
     declaration: ScopeDeclaration
     codec: str | None = None
     then: Callable[..., Any] | None = field(default=None, repr=False)
     declared_at: SourceLine | None = None
+    inherits: bool = False
 
     def __call__(self, context: Any) -> None:
         """Tell this process that its task's outputs are exclusive, then run the user's hook."""
@@ -62,8 +65,15 @@ class ConsumersHook:
             concealment.prepare()
         running.outputs = self
         concealment.withhold_results(context["task"])
-        if self.then is not None:
-            _run_hook(self.then, context)
+        if (then := self._then(context["task"])) is not None:
+            _run_hook(then, context)
+
+    def _then(self, task: Any) -> Callable[..., Any] | None:
+        if self.then is not None or not self.inherits:
+            return self.then
+        inherited = default_pre_execute(task)
+        hook: Callable[..., Any] | None = inherited.then if isinstance(inherited, ConsumersHook) else inherited
+        return hook
 
 
 def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
@@ -80,11 +90,18 @@ def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str 
     return create_hook(spec, then=then, codec=codec)
 
 
-def create_hook(spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
+def create_hook(
+    spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None, inherits: bool = False
+) -> ConsumersHook:
     """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
     if then is not None and not callable(then):
         raise InvalidScopeError(
             f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."
+        )
+    if _find_in(then) is not None:
+        raise InvalidScopeError(
+            "A task has one scope, and this one would get two: pre_execute=consumers(…) or then=consumers(…) beside "
+            "another scope. Name all consumers in one of them."
         )
     if codec is not None and codec not in CODECS:
         raise InvalidScopeError(
@@ -92,7 +109,7 @@ def create_hook(spec: Any, *, then: Callable[..., Any] | None = None, codec: str
             "'cloudpickle' has to be asked for; the others are chosen by the value's type."
         )
     declaration = ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
-    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line())
+    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
 
 
 def find_hook(task: Any) -> ConsumersHook | None:
@@ -107,8 +124,22 @@ def pre_execute_of(task: Any) -> Any:
     return getattr(task, "_pre_execute_hook", None)
 
 
+def default_pre_execute(task: Any) -> Any:
+    """Return the ``pre_execute`` hook that the ``default_args`` of Dag and task groups have for ``task``, or None."""
+    group = task.task_group
+    return {**task.dag.default_args, **(group.default_args if group is not None else {})}.get("pre_execute")
+
+
+def argument_of(task: Any, name: str) -> Any:
+    """Return what an operator, mapped or not, was given for an argument; None if it has no such argument."""
+    if hasattr(task, "partial_kwargs") and name in task.partial_kwargs:
+        return task.partial_kwargs[name]
+    # Some arguments of a mapped @task are kept on the mapped operator itself.
+    return getattr(task, name, getattr(getattr(task, "operator_class", None), name, None))
+
+
 def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the outputs that reach ``task`` as XComArgs: in template fields, mapped arguments or its mapped groups."""
+    """Yield the outputs that reach ``task`` as XComArgs: in template fields, or as mapped arguments."""
     from airflow.sdk.definitions.xcom_arg import XComArg
 
     if hasattr(task, "partial_kwargs"):
@@ -116,8 +147,6 @@ def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
         yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
     else:
         yield from XComArg.iter_xcom_references(task)
-    for group in task.iter_mapped_task_groups():
-        yield from group._expand_input.iter_references()  # noqa: SLF001  # likewise
 
 
 def downstream_of(task: Any) -> set[str]:

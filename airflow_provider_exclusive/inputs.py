@@ -51,6 +51,13 @@ class ExclusiveInput(ResolveMixin):
         """Return the value; see :func:`get_exclusive_input`."""
         return get_exclusive_input(self.name, self.default)
 
+    def __getitem__(self, key: Any) -> Any:
+        """Refuse what an XComArg of multiple outputs can do."""
+        raise InvalidScopeError(
+            f"{self!r}[{key!r}]: an input is handed over whole. Hand that part over under a name of its own, or take "
+            "it in the task that gets the input."
+        )
+
     def __repr__(self) -> str:
         # The serialized Dag shows it, so it must be the same each time the file is parsed.
         return f"exclusive_input({self.name!r})"
@@ -61,8 +68,9 @@ class _ExclusiveInputs:
         """
         Return a stand-in for what this run was handed under ``name``.
 
-        It goes wherever an XComArg goes: arguments of TaskFlow tasks, also inside lists and dicts, ``.partial(…)``,
-        ``op_args`` and every template field. ``.expand(…)`` must know the length beforehand: pass it through a task.
+        It goes where an XComArg goes as an argument: to TaskFlow tasks, also inside lists and dicts, ``.partial(…)``,
+        ``op_args`` and every template field. ``.expand(…)`` must know the length beforehand, and ``.map``, ``.zip`` and
+        ``.concat`` take outputs of this Dag only: pass it through a task.
 
         :param name: the name in ``exclusive_keys`` of the
             :class:`~airflow_provider_exclusive.ExclusiveTriggerDagRunOperator` that triggered the run.
@@ -113,6 +121,11 @@ def find_source(name: str) -> Source:
 
     :raises HandOverError: if it was not handed over, or was withdrawn.
     """
+    if name in _test_values.get({}):
+        raise HandOverError(
+            f"The input {name!r} has a test value by exclusive_input.overriding, and that lies nowhere, so it cannot "
+            "be handed on. Test the triggered Dag by itself."
+        )
     running = _running(name)
     handed = _handed(name, running)
     if name not in handed:

@@ -10,19 +10,22 @@ import logging
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.declarations import (
     ConsumersHook,
+    argument_of,
     consumers,
+    default_pre_execute,
     downstream_of,
     find_hook,
     inputs_of,
     pre_execute_of,
 )
-from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +74,17 @@ def _uncalled_hooks(dag: Any) -> Iterator[str]:
 
 
 def _dropped_scopes(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
-    dag_wide = isinstance(dag.default_args.get("pre_execute"), ConsumersHook)
     for task in dag.tasks:
         if task.task_id in hooks:
             continue
-        if getattr(task, "custom_operator_name", None) == "@task.exclusive":
+        if getattr(getattr(task, "operator_class", task), "custom_operator_name", None) == "@task.exclusive":
             yield (
                 f"Task {task.task_id!r} is an @exclusive_task, but .override(pre_execute=…) replaced its scope. Write "
                 ".override(pre_execute=consumers(…, then=your_hook))."
             )
-        elif dag_wide:
+        elif isinstance(default_pre_execute(task), ConsumersHook):
             yield (
-                f"Task {task.task_id!r} drops the scope that default_args gives every task of Dag {dag.dag_id!r}: its "
+                f"Task {task.task_id!r} drops the scope that default_args gives every task of its Dag or group: its "
                 "own pre_execute (or @task.run_if / @task.skip_if) replaces it. Write "
                 "pre_execute=consumers(…, then=your_hook) on the task."
             )
@@ -102,7 +104,7 @@ def _unknown_consumers(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[st
 
 def _paths_past_the_backend(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
     for task_id, hook in hooks.items():
-        if _attribute(dag.get_task(task_id), "end_from_trigger"):
+        if argument_of(dag.get_task(task_id), "end_from_trigger"):
             yield (
                 f"Task {task_id!r} has a consumer scope and end_from_trigger=True: its trigger would write XComs "
                 "straight into the metadata database, past every XCom backend. Set end_from_trigger=False, or remove "
@@ -111,62 +113,65 @@ def _paths_past_the_backend(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterat
 
 
 def _forbidden_edges(dag: Any, hooks: dict[str, ConsumersHook]) -> Iterator[str]:
+    scopes: dict[tuple[str, str], list[ConsumerScope]] = {}
     for reader in dag.tasks:
         for producer, key in dict.fromkeys(inputs_of(reader)):
-            hook = hooks.get(producer.task_id)
-            if hook is None or producer.dag_id != dag.dag_id or _may_read(hook, producer, key, reader):
+            hook, place = hooks.get(producer.task_id), (producer.task_id, key)
+            if hook is None or producer.dag_id != dag.dag_id or reader.task_id == producer.task_id:
                 continue
-            what = f"{_name_key(key)} of task {producer.task_id!r}"
-            cure = f"Add {reader.task_id!r} to the consumers of {key!r} in {producer.task_id!r}, or remove"
-            if name := _handed_over_as(reader, producer, key):
-                yield (
-                    f"Task {reader.task_id!r} hands over {what} as {name!r}, but the consumer scope of that key does "
-                    f"not name it ({_place(hook)}), and a task can hand over only what it may read itself. {cure} "
-                    f"{name!r} from exclusive_keys."
-                )
-            else:
-                yield (
-                    f"Task {reader.task_id!r} takes {what} as input, but the consumer scope of that key does not name "
-                    f"it ({_place(hook)}). {cure} the input."
-                )
+            if place not in scopes:  # a Dag may have thousands of readers of one output
+                scopes[place] = _scopes_of(hook.declaration, producer, key)
+            if not any(scope.permits(_identity(reader)) for scope in scopes[place]):
+                yield _forbidden_edge(reader, producer, key, hook)
+
+
+def _forbidden_edge(reader: Any, producer: Any, key: str, hook: ConsumersHook) -> str:
+    what = f"{_name_key(key)} of task {producer.task_id!r}"
+    consumer = _identity(reader).named_by(_identity(producer))
+    cure = f"Add {consumer} to the consumers of {key!r} in {producer.task_id!r}, or remove"
+    if name := _handed_over_as(reader, producer, key):
+        return (
+            f"Task {reader.task_id!r} hands over {what} as {name!r}, but the consumer scope of that key does not name "
+            f"it ({_place(hook)}), and a task can hand over only what it may read itself. {cure} {name!r} from "
+            "exclusive_keys."
+        )
+    return (
+        f"Task {reader.task_id!r} takes {what} as input, but the consumer scope of that key does not name it "
+        f"({_place(hook)}). {cure} the input."
+    )
 
 
 def _handed_over_as(reader: Any, producer: Any, key: str) -> str | None:
     """Return the name under which ``reader`` hands this output to the run that it triggers, if it does."""
     from airflow.sdk.definitions.xcom_arg import XComArg
 
-    handed = _attribute(reader, "exclusive_keys")
+    handed = argument_of(reader, "exclusive_keys")
     for name, output in handed.items() if isinstance(handed, Mapping) else ():
         if any((task.task_id, part) == (producer.task_id, key) for task, part in XComArg.iter_xcom_references(output)):
             return str(name)
     return None
 
 
-def _may_read(hook: ConsumersHook, producer: Any, key: str, reader: Any) -> bool:
-    declaration = hook.declaration
-    is_whole = key == RETURN_KEY and RETURN_KEY not in declaration.by_key and _attribute(producer, "multiple_outputs")
-    if reader.task_id == producer.task_id:
-        return True
-    if not is_whole:
-        return _permits(declaration, producer, key, reader)
-    parts = [_permits(declaration, producer, part, reader) for part in declaration.by_key]
-    # Under "*" nobody knows yet which keys the whole will have, and only a certain contradiction is an error.
-    return any(parts) if EVERY_KEY in declaration.by_key else all(parts)
+def _scopes_of(declaration: ScopeDeclaration, producer: Any, key: str) -> list[ConsumerScope]:
+    """Return the scopes of an output, of which one has to permit a reader."""
+    resolve = partial(declaration.resolve, producer=_identity(producer), downstream=downstream_of(producer))
+    if key != RETURN_KEY or not argument_of(producer, "multiple_outputs"):
+        return [resolve(key)]
+    if EVERY_KEY in declaration.by_key and RETURN_KEY not in declaration.by_key:
+        # Nobody knows yet which keys the whole will have, and only a certain contradiction is an error.
+        return [resolve(part) for part in declaration.by_key]
+    return [resolve(key, parts=declaration.by_key)]
 
 
-def _permits(declaration: ScopeDeclaration, producer: Any, key: str, reader: Any) -> bool:
-    identity = TaskIdentity(producer.dag_id, _SOME_RUN, producer.task_id)
-    scope = declaration.resolve(key, producer=identity, downstream=downstream_of(producer))
-    return scope.permits(TaskIdentity(reader.dag_id, _SOME_RUN, reader.task_id))
-
-
-def _attribute(task: Any, name: str) -> Any:
-    if hasattr(task, "partial_kwargs"):
-        return task.partial_kwargs.get(name, getattr(task.operator_class, name, None))
-    return getattr(task, name, None)
+def _identity(task: Any) -> TaskIdentity:
+    return TaskIdentity(task.dag_id, _SOME_RUN, task.task_id)
 
 
 def _suggestion(unknown: str, task_ids: list[str]) -> str:
+    if unknown == repr(DOWNSTREAM):
+        return "; for the direct downstream tasks write DOWNSTREAM without quotes"
+    if any(task_id.startswith(f"{unknown}.") for task_id in task_ids):
+        return f"; it is a task group, whose tasks are {unknown + '.*'!r}"
     near = get_close_matches(unknown, task_ids, n=1)
     if not near:
         near = [task_id for task_id in task_ids if task_id.rpartition(".")[2] == unknown][:1]

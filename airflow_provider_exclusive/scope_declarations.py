@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
-from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes import CALLER_WORD, OPEN, Clause, ConsumerScope, TaskIdentity
 
 RETURN_KEY: Final = "return_value"
 EVERY_KEY: Final = "*"
@@ -36,7 +36,7 @@ DOWNSTREAM: Final = _Downstream.DOWNSTREAM
 
 
 class _Caller(Enum):
-    CALLER = "caller"
+    CALLER = CALLER_WORD
 
 
 CALLER: Final = _Caller.CALLER
@@ -117,7 +117,7 @@ class ScopeDeclaration:
         *,
         producer: TaskIdentity,
         downstream: Collection[str],
-        parts: Collection[str] = (),
+        parts: Collection[str] | None = None,
     ) -> ConsumerScope:
         """
         Turn the declaration into the scope of one value.
@@ -125,14 +125,20 @@ class ScopeDeclaration:
         :param producer: the task instance that pushes.
         :param downstream: the ids of its direct downstream tasks, which :data:`DOWNSTREAM` stands for.
         :param parts: for the ``return_value`` of a task with multiple outputs, the keys it is made of: unless
-            ``return_value`` is named itself, only who may read every part may read the whole.
+            ``return_value`` is named itself, only who may read every part may read the whole. One that is made of
+            nothing counts as made of all keys that are named.
         """
-        if key == RETURN_KEY and parts and RETURN_KEY not in self.by_key:
-            whole = OPEN
-            for part in parts:
-                whole = whole.intersection(self.resolve(part, producer=producer, downstream=downstream))
-            return whole
-        declared = self.declared_for(key)
+        if key != RETURN_KEY or parts is None or RETURN_KEY in self.by_key:
+            return self._resolve(self.declared_for(key), producer, downstream)
+        whole = OPEN
+        # Many parts share few scopes, and to meet two of them takes a comparison of all clauses.
+        for declared in dict.fromkeys(self.declared_for(part) for part in parts or self.by_key):
+            whole = whole.intersection(self._resolve(declared, producer, downstream))
+        return whole
+
+    def _resolve(
+        self, declared: tuple[Declared, ...], producer: TaskIdentity, downstream: Collection[str]
+    ) -> ConsumerScope:
         clauses = (
             clause for one in declared for clause in _resolve_clause(one, producer=producer, downstream=downstream)
         )

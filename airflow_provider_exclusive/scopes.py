@@ -13,6 +13,9 @@ from typing import Final
 
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 
+CALLER_WORD: Final = "caller"
+"""What a Dag author writes for the task that triggered the producer's run; no task of that name is meant by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskIdentity:
@@ -38,6 +41,14 @@ class TaskIdentity:
             other.map_index,
         )
 
+    def named_by(self, producer: TaskIdentity) -> str:
+        """Return, as Python source, the consumer with which the Dag of ``producer`` lets this task read."""
+        if self.dag_id != producer.dag_id:
+            return repr(f"{self.dag_id}:{self.task_id}")
+        if self.run_id != producer.run_id:
+            return f"Consumer(task={self.task_id!r}, any_run=True)"
+        return f"Consumer(task={self.task_id!r})" if self.task_id == CALLER_WORD else repr(self.task_id)
+
     def __str__(self) -> str:
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"{self.dag_id}.{self.task_id}{mapped} (run {self.run_id})"
@@ -61,7 +72,7 @@ class Clause:
         return (
             reader.dag_id == self.dag_id
             and self.run_id in (None, reader.run_id)
-            and fnmatchcase(reader.task_id, self.task_id)
+            and (reader.task_id == self.task_id or _matches(reader.task_id, self.task_id))
         )
 
     def __str__(self) -> str:
@@ -134,9 +145,13 @@ def _meet(one: Clause, other: Clause) -> Clause | None:
 
 def _narrower(one: str, other: str) -> str | None:
     for narrow, wide in ((one, other), (other, one)):
-        if wide in ("*", narrow) or (not _has_wildcard(narrow) and fnmatchcase(narrow, wide)):
+        if wide in ("*", narrow) or (not _has_wildcard(narrow) and _matches(narrow, wide)):
             return narrow
     return None
+
+
+def _matches(task: str, pattern: str) -> bool:
+    return _has_wildcard(pattern) and fnmatchcase(task, pattern)
 
 
 def _has_wildcard(task: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from airflow_provider_exclusive.declarations import ConsumersHook, downstream_of, find_hook, inputs_of
+from airflow_provider_exclusive.declarations import ConsumersHook, argument_of, downstream_of, find_hook, inputs_of
 from airflow_provider_exclusive.parse_check import find_contradictions
 from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Declared
 from airflow_provider_exclusive.scopes import TaskIdentity
@@ -88,7 +88,7 @@ def _inputs(dag: Any) -> Mapping[str, Mapping[str, list[str]]]:
 
 def _describe_task(dag: Any, task_id: str, hook: ConsumersHook, inputs: Mapping[str, list[str]]) -> TaskScopes:
     producer, by_key = dag.get_task(task_id), hook.declaration.by_key
-    whole = [RETURN_KEY] if _has_multiple_outputs(producer) and set(by_key) != {EVERY_KEY} else []
+    whole = [RETURN_KEY] if argument_of(producer, "multiple_outputs") and set(by_key) != {EVERY_KEY} else []
     named = dict.fromkeys([*by_key, *inputs, *whole])
     # What stands for the rest comes last.
     keys = sorted(named, key=lambda key: key == EVERY_KEY)
@@ -106,7 +106,7 @@ def _describe_key(dag: Any, producer: Any, hook: ConsumersHook, key: str, inputs
         key,
         producer=TaskIdentity(dag.dag_id, _SOME_RUN, producer.task_id),
         downstream=downstream_of(producer),
-        parts=declaration.by_key if key == RETURN_KEY and _has_multiple_outputs(producer) else (),
+        parts=declaration.by_key if key == RETURN_KEY and argument_of(producer, "multiple_outputs") else None,
     )
     return KeyScope(
         key=key,
@@ -121,11 +121,6 @@ def _describe_key(dag: Any, producer: Any, hook: ConsumersHook, key: str, inputs
         ),
         input_of=tuple(sorted(inputs)),
     )
-
-
-def _has_multiple_outputs(task: Any) -> bool:
-    partial = getattr(task, "partial_kwargs", None)
-    return bool(getattr(task, "multiple_outputs", False) if partial is None else partial.get("multiple_outputs"))
 
 
 def _name(clause: Declared) -> str:

@@ -9,12 +9,21 @@ from airflow.providers.standard.decorators.python import _PythonDecoratedOperato
 from airflow.sdk.bases.decorator import TaskDecorator, task_decorator_factory
 
 from airflow_provider_exclusive.declarations import create_hook
+from airflow_provider_exclusive.exceptions import InvalidScopeError
 
 
 class _ExclusiveDecoratedOperator(_PythonDecoratedOperator):
     """Runs a Python callable whose outputs only their consumers may read."""
 
     custom_operator_name = "@task.exclusive"
+
+    def __init__(self, **kwargs: Any) -> None:
+        if unknown := {"consumers", "codec"} & kwargs.keys():
+            raise InvalidScopeError(
+                f".override({unknown.pop()}=…) is not known: write .override(pre_execute=consumers(…)), which replaces "
+                "the scope of the task."
+            )
+        super().__init__(**kwargs)
 
 
 def exclusive_task(
@@ -38,10 +47,15 @@ def exclusive_task(
     :param kwargs: any argument of ``@task``.
     :raises InvalidScopeError: if ``consumers`` is no possible scope.
     """
+    if python_callable is not None and not callable(python_callable):
+        raise InvalidScopeError(
+            f"@exclusive_task({python_callable!r}): expected a function, or keyword arguments only. Write "
+            f"@exclusive_task(consumers={python_callable!r})."
+        )
     return task_decorator_factory(
         python_callable=python_callable,
         multiple_outputs=multiple_outputs,
         decorated_operator_class=_ExclusiveDecoratedOperator,
-        pre_execute=create_hook(consumers, then=pre_execute, codec=codec),
+        pre_execute=create_hook(consumers, then=pre_execute, codec=codec, inherits=True),
         **kwargs,
     )

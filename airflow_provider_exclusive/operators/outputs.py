@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from airflow_provider_exclusive import dag_runs
 from airflow_provider_exclusive.declarations import find_hook
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.hand_over import Source
-from airflow_provider_exclusive.inputs import ExclusiveInput, find_source
+from airflow_provider_exclusive.inputs import REQUIRED, ExclusiveInput, find_source
 from airflow_provider_exclusive.scope_declarations import RETURN_KEY
 
 _PAIR = 2
@@ -85,7 +86,9 @@ def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, 
     value = dag_runs.pull_result(place)
     if value is dag_runs.MISSING:
         states = (ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id]) or {}).get(run_id) or {}
-        state = f"is {states[task_id]!r}" if task_id in states else "does not exist there, or is mapped over nothing"
+        mapped = [name for name in states if re.fullmatch(rf"{re.escape(task_id)}_\d+", name)]
+        found = sorted({str(states[name]) for name in (task_id, *mapped) if name in states})
+        state = f"is {' and '.join(map(repr, found))}" if found else "does not exist there, or is mapped over nothing"
         raise HandOverError(
             f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {state} and has pushed no {key!r}. "
             "Collect what that task pushes in every run, or mend the run and clear this task."
@@ -104,6 +107,11 @@ def _map_index(operator: Any, trigger: Any, ti: Any) -> int | None:
 
 
 def _parse_output(name: str, output: Any, dag: Any) -> PlainXComArg | ExclusiveInput:
+    if isinstance(output, ExclusiveInput) and output.default is not REQUIRED:
+        raise InvalidScopeError(
+            f"exclusive_keys[{name!r}] is an exclusive_input(…) with a default, and a default lies nowhere, so it "
+            f"cannot be handed on. Write exclusive_input({output.name!r}) here, and the default in the triggered Dag."
+        )
     if isinstance(output, (PlainXComArg, ExclusiveInput)):
         return output
     if isinstance(output, XComArg):

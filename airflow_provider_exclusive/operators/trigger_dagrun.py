@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk.bases.operator import get_merged_defaults
+from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from airflow_provider_exclusive import dag_runs
@@ -45,9 +47,10 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         *,
         exclusive_keys: Mapping[str, Any] | None = None,
         collect: Mapping[str, Any] | None = None,
+        pre_execute: Any = None,  # named, so that default_args reach it before the scope is chosen
         **kwargs: Any,
     ) -> None:
-        super().__init__(**_scoped(kwargs, collect))
+        super().__init__(pre_execute=_scoped(pre_execute, collect), **kwargs)
         self.exclusive_keys = outputs.parse_keys(exclusive_keys, dag=kwargs.get("dag"))
         self.collect = outputs.parse_collect(collect)
         _check_conf(self.conf, is_needed=bool(exclusive_keys or collect))
@@ -55,10 +58,12 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """See :meth:`airflow.sdk.BaseOperator.partial`."""
-        keys = outputs.parse_keys(kwargs.get(_KEYS), dag=kwargs.get("dag"))
-        collect = kwargs.get("collect")
-        # Given even if empty, so that Airflow refuses both in .expand(…): the scheduler must know what is handed over.
-        return super().partial(**_scoped(kwargs, collect) | {_KEYS: keys, "collect": collect})
+        defaults = _defaults(kwargs)
+        given = {name: kwargs.get(name, defaults.get(name)) for name in (_KEYS, "collect", "pre_execute")}
+        given[_KEYS] = outputs.parse_keys(given[_KEYS], dag=kwargs.get("dag"))
+        given["pre_execute"] = _scoped(given["pre_execute"], given["collect"])
+        # Given even if empty, so that Airflow refuses them in .expand(…): the scheduler must know what is handed over.
+        return super().partial(**kwargs | given)
 
     def execute(self, context: Any) -> Any:
         """
@@ -91,6 +96,11 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
     def _hand_over(self, trigger: DagRunTriggerException, ti: Any) -> None:
         me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
         _check_conf(trigger.conf, is_needed=True)
+        if not isinstance(trigger.conf, Mapping | None):
+            raise InvalidScopeError(
+                f"conf is of type {type(trigger.conf).__name__}; expected a mapping, to which "
+                f"ExclusiveTriggerDagRunOperator adds the key {CONF_KEY!r}."
+            )
         if trigger.reset_dag_run:
             _check_existing_run(trigger, me)
         sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
@@ -116,12 +126,17 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)
 
 
-def _scoped(kwargs: dict[str, Any], collect: Any) -> dict[str, Any]:
-    """Return the arguments with a consumer scope for what is collected, if they have none."""
-    hook = kwargs.get("pre_execute")
-    if not collect or isinstance(hook, ConsumersHook):
-        return kwargs
-    return {**kwargs, "pre_execute": create_hook(None, then=hook)}
+def _defaults(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``default_args`` of Dag, task groups and task say, as Airflow merges them."""
+    dag = kwargs.get("dag") or DagContext.get_current()
+    group = kwargs.get("task_group") or (TaskGroupContext.get_current(dag) if dag is not None else None)
+    merged, _ = get_merged_defaults(dag, group, None, kwargs.get("default_args"))
+    return merged
+
+
+def _scoped(hook: Any, collect: Any) -> Any:
+    """Return the hook with a consumer scope for what is collected, if it has none."""
+    return create_hook(None, then=hook) if collect and not isinstance(hook, ConsumersHook) else hook
 
 
 def _check_conf(conf: Any, *, is_needed: bool) -> None:

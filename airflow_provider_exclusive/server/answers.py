@@ -46,4 +46,6 @@ def forbid(denied: AccessDeniedError) -> NoReturn:
 def _answer(status: HTTPStatus, *, reason: str, message: str, cause: Exception) -> NoReturn:
     from fastapi import HTTPException
 
-    raise HTTPException(status, detail={"reason": reason, "message": message}) from cause
+    # A name that no encoding takes, planted in a row, must not make an error of a refusal.
+    printable = message.encode(errors="backslashreplace").decode()
+    raise HTTPException(int(status), detail={"reason": reason, "message": printable}) from cause

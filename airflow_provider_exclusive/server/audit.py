@@ -7,6 +7,7 @@ ever more rarely, so that a loop of refusals cannot flood the metadata database.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections import OrderedDict
@@ -28,9 +29,15 @@ _OWNER: Final = "exclusive"
 _REMEMBERED_LINES: Final = 10_000
 
 
+_LONGEST_KEY: Final = 512
+"""Characters; the longest XCom key that Airflow stores."""
+
+
 @dataclass(slots=True)
 class _Line:
-    log_id: int
+    """A line of the audit log; ``log_id`` is None until it is written."""
+
+    log_id: int | None = None
     count: int = 1
 
 
@@ -43,7 +50,7 @@ class AuditTrail:
     """
 
     mode: str
-    _lines: OrderedDict[tuple[Any, ...], _Line] = field(default_factory=OrderedDict, repr=False)
+    _lines: OrderedDict[bytes, _Line] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def writes_down(self, event: str) -> bool:
@@ -66,24 +73,51 @@ class AuditTrail:
             log.exception("Could not write %s to the audit log (reason %s).", event, reason)
 
     def _write(self, event: str, caller: Caller | None, requested: Requested, details: dict[str, Any]) -> None:
-        about = (event, caller.identity if caller else None, requested, details["reason"], details["method"])
-        with self._lock:
-            if line := self._lines.get(about):
-                self._lines.move_to_end(about)
-                line.count += 1
-                if line.count & (line.count - 1) == 0:
+        if event == READ:
+            _insert(event, caller, _extra(requested, details, 1))  # each has a line of its own
+            return
+        about = _digest((event, caller.identity if caller else None, requested, *details.values()))
+        line, is_due = self._count(about)
+        if not is_due:
+            return
+        # Not under the lock: others, who only count, must not wait for the database.
+        try:
+            count = line.count
+            if line.log_id is None or not _update(line.log_id, _extra(requested, details, count)):
+                line.log_id = _insert(event, caller, _extra(requested, details, count))
+                if line.count > count:  # some came while it was written, and could not say so
                     _update(line.log_id, _extra(requested, details, line.count))
-                return
-            log_id = _insert(event, caller, _extra(requested, details, 1))
-            if event == READ:
-                return  # each has a line of its own
-            self._lines[about] = _Line(log_id)
-            if len(self._lines) > _REMEMBERED_LINES:
-                self._lines.popitem(last=False)
+        except BaseException:
+            self._forget(about, line)
+            raise
+
+    def _count(self, about: bytes) -> tuple[_Line, bool]:
+        """Return the line, and whether it is to be written: at first, and whenever its count has doubled."""
+        with self._lock:
+            line = self._lines.get(about)
+            if line is None:
+                line = self._lines[about] = _Line()
+                if len(self._lines) > _REMEMBERED_LINES:
+                    self._lines.popitem(last=False)
+                return line, True
+            self._lines.move_to_end(about)
+            line.count += 1
+            return line, line.count & (line.count - 1) == 0 and line.log_id is not None
+
+    def _forget(self, about: bytes, line: _Line) -> None:
+        with self._lock:
+            if self._lines.get(about) is line:
+                del self._lines[about]
+
+
+def _digest(about: tuple[Any, ...]) -> bytes:
+    """Return a short name for what may hold keys of any length, of which thousands are remembered."""
+    return hashlib.sha256(repr(about).encode(errors="backslashreplace")).digest()
 
 
 def _extra(requested: Requested, details: dict[str, Any], count: int) -> str:
-    return json.dumps({**asdict(requested), **details, "count": count})
+    key = None if requested.key is None else requested.key[:_LONGEST_KEY]
+    return json.dumps({**asdict(requested), "key": key, **details, "count": count})
 
 
 def _insert(event: str, caller: Caller | None, extra: str) -> int:
@@ -107,10 +141,12 @@ def _insert(event: str, caller: Caller | None, extra: str) -> int:
         return int(line.id)
 
 
-def _update(log_id: int, extra: str) -> None:
+def _update(log_id: int, extra: str) -> bool:
+    """Return whether the line is still there; ``airflow db clean`` removes old ones."""
     from airflow.models.log import Log
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
     with create_session() as session:
-        session.execute(update(Log).where(Log.id == log_id).values(extra=extra))
+        changed: Any = session.execute(update(Log).where(Log.id == log_id).values(extra=extra))
+        return bool(changed.rowcount)

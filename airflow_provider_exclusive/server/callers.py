@@ -162,4 +162,5 @@ def _ended_recently(end_date: datetime | None) -> bool:
 
     # As long as a token lives that nobody renews: callbacks and listeners run after the end was reported.
     seconds = conf.getint("execution_api", "jwt_expiration_time", fallback=_DEFAULT_TOKEN_SECONDS)
-    return end_date is not None and datetime.now(UTC) - end_date <= timedelta(seconds=seconds)
+    # The worker says when: a time in the future must not let a task read for ever.
+    return end_date is not None and abs(datetime.now(UTC) - end_date) <= timedelta(seconds=seconds)

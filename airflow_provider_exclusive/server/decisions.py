@@ -22,6 +22,18 @@ from airflow_provider_exclusive.scopes import TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
 
+@dataclass(slots=True)
+class Answer:
+    """
+    Rows as a caller may have them.
+
+    :param opens: whether the data key of an exclusive value is among them.
+    """
+
+    rows: list[Any]
+    opens: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """
@@ -32,21 +44,18 @@ class Decisions:
 
     keyring: Keyring | None
 
-    def answer(
-        self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers
-    ) -> list[Any]:
+    def answer(self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers) -> Answer:
         """
         Return ``rows`` as ``caller`` may have them.
 
         :param hand_overs: finds what a run was handed.
         :raises AccessDeniedError: if one of them is out of its reach.
         """
-        return [
-            self._answer_row(row, requested, caller, hand_overs)
-            if is_reference_row(row) and not is_escaped(row)
-            else row
-            for row in rows
-        ]
+        answer = Answer(list(rows))
+        for position, row in enumerate(rows):
+            if is_reference_row(row) and not is_escaped(row):
+                self._answer_row(answer, position, requested, caller, hand_overs)
+        return answer
 
     def take_in(self, row: Mapping[str, Any], *, writer: TaskIdentity, key: str) -> dict[str, Any]:
         """
@@ -65,18 +74,21 @@ class Decisions:
         return replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
 
     def _answer_row(
-        self, row: Mapping[str, Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers
-    ) -> dict[str, Any]:
-        stored = without_answer(row)
+        self, answer: Answer, position: int, requested: Requested, caller: Caller | None, hand_overs: HandOvers
+    ) -> None:
+        stored = without_answer(answer.rows[position])
         try:
             reference = Reference.from_row(stored)
         except EnvelopeError:
             # Nothing in it can be opened. It goes back as it is, for its producer must be able to clear it.
-            return stored
-        if not requested.matches(reference):
-            return reference.to_answer(None)
-        access.decide(_live_reader(caller, reference), reference, hand_overs)
-        return reference.to_answer(self._unwrap(reference))
+            answer.rows[position] = stored
+            return
+        data_key = None
+        if requested.matches(reference):
+            access.decide(_live_reader(caller, reference), reference, hand_overs)
+            data_key = self._unwrap(reference)
+        answer.rows[position] = reference.to_answer(data_key)
+        answer.opens |= data_key is not None and not reference.scope.is_open
 
     def _unwrap(self, reference: Reference) -> bytes | None:
         if self.keyring is None or reference.letter is not None:
@@ -105,7 +117,10 @@ def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> 
 
 
 def _check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
-    if not reference.producer.is_same_task_instance(writer) or key not in (reference.key, unquote(reference.key)):
+    producer = reference.producer
+    # The id tells one try from another, and a hand-over counts only while the try that wrote it stands.
+    is_own = producer.is_same_task_instance(writer) and producer.ti_id in (None, writer.ti_id)
+    if not is_own or key not in (reference.key, unquote(reference.key)):
         raise AccessDeniedError(
             f"{writer} handed in a letter for key {reference.key!r} of {reference.producer}; a letter is taken only "
             "from the producer that it names.",

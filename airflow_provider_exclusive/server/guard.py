@@ -7,6 +7,7 @@ Airflow's own check is asked first. Reads pass here: whether one is permitted de
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
@@ -48,8 +49,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
             answers.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[ASKING] = asking = Asking(token.id, request)
         if request.method not in _READS:
-            target = TaskIdentity(dag_id, run_id, task_id, _map_index(request))
-            _check_write(asking, target, xcom_key, session, trail)
+            _check_write(asking, TaskIdentity(dag_id, run_id, task_id), xcom_key, session, trail)
         return permitted
 
     return has_xcom_access
@@ -62,10 +62,13 @@ def _integers() -> Any:
     return TypeAdapter(int)
 
 
-def _check_write(asking: Asking, target: TaskIdentity, key: str, session: Any, trail: AuditTrail) -> None:
-    requested = Requested(target.dag_id, target.run_id, target.task_id, target.map_index, key)
+def _check_write(asking: Asking, task: TaskIdentity, key: str, session: Any, trail: AuditTrail) -> None:
+    map_index = _map_index(asking.request)
+    requested = Requested(task.dag_id, task.run_id, task.task_id, map_index, key)
     with answers.deciding("write", requested, asking, session, trail):
-        decisions.check_write(_writer(asking.ti_id, session), target, key)
+        if map_index is None:
+            raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
+        decisions.check_write(_writer(asking.ti_id, session), replace(task, map_index=map_index), key)
 
 
 def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
@@ -75,9 +78,9 @@ def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
         return None
 
 
-def _map_index(request: Any) -> int:
-    """Read the map index as FastAPI reads it for the route: the last one counts, and ``1.0`` is 1."""
+def _map_index(request: Any) -> int | None:
+    """Read the map index as FastAPI does for the route: the last one counts, ``1.0`` is 1. None if it is no integer."""
     try:
         return int(_integers().validate_python(request.query_params.get("map_index", _UNMAPPED)))
     except ValueError:
-        answers.forbid(AccessDeniedError("The map index is no integer.", reason="foreign-coordinate"))
+        return None

@@ -101,8 +101,9 @@ def _decide(
         with metrics.timed(metrics.DECISION):
             connection = session.connection()
             caller = callers.find_caller(asking.ti_id, connection)
-            answered = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
-        if trail.writes_down(audit.READ):
-            callers.give_back(session)
-        trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=asking.request.method)
-    return answered
+            answer = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
+        if answer.opens:
+            if trail.writes_down(audit.READ):
+                callers.give_back(session)
+            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=asking.request.method)
+    return answer.rows

@@ -20,7 +20,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_exclusive import runtime
 from airflow_provider_exclusive.coordinates import Requested, Target
 from airflow_provider_exclusive.finality import server_refusals
-from airflow_provider_exclusive.xcom import exchange
+from airflow_provider_exclusive.xcom import exchange, expectations
 from airflow_provider_exclusive.xcom.preloading import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
@@ -107,7 +107,7 @@ class ExclusiveXComBackend(BaseXCom):
         requested = Requested.one(query)
         if isinstance(found, _Row):
             return exchange.pull([found.content], requested)[0]
-        if exchange.expects_reference(requested):
+        if expectations.expects_reference(requested, runtime.current()):
             # Airflow answers None for a missing row and for one that holds null, which no exclusive task writes.
             where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
             with _rows_handed_through():

@@ -82,11 +82,6 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
         ]
 
 
-def expects_reference(requested: Requested) -> bool:
-    """Return whether an exclusive task of this Dag writes what is asked for, so that only a reference will do."""
-    return expectations.exclusive_producer(requested, runtime.current()) is not None
-
-
 def purge(row: Any, target: Target) -> None:
     """Remove the payload behind ``row``, which stood at ``target``; never raises, so that clearing always works."""
     at = row.get("at") if is_reference_row(row) else None
@@ -107,7 +102,7 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersH
         key,
         producer=running.identity,
         downstream=declarations.downstream_of(running.task),
-        parts=list(value) if is_whole else (),
+        parts=list(value) if is_whole else None,
     )
     reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=hook.codec)
     return reference.to_row()

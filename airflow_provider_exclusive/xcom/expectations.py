@@ -9,18 +9,28 @@ from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.hand_over import RECORD_KEY
 from airflow_provider_exclusive.runtime import RunningTask
 
-AIRFLOW_KEYS: Final = frozenset({"skipmixin_key", "trigger_run_id"})
+AIRFLOW_KEYS: Final = {"skipmixin_key": "SkipMixin", "trigger_run_id": "TriggerDagRunOperator"}
 """
-Keys that belong to Airflow itself: its scheduler and UI read them raw, so they are never sealed.
+Keys that belong to Airflow itself, each with the class whose tasks push it.
 
-``skipmixin_key`` is ``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of
-``TriggerDagRunOperator``.
+Its scheduler and UI read them raw, so they are never sealed. ``skipmixin_key`` is
+``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of ``TriggerDagRunOperator``.
 """
 
 
 def is_airflows_own(key: str | None, task: Any) -> bool:
     """Return whether ``task`` pushes ``key`` for Airflow's scheduler or UI: one of these, or an operator link."""
-    return key in AIRFLOW_KEYS or key in {link.xcom_key for link in getattr(task, "operator_extra_links", ())}
+    if key in AIRFLOW_KEYS:
+        kinds = getattr(task, "operator_class", type(task)).__mro__
+        return AIRFLOW_KEYS[key] in {kind.__name__ for kind in kinds}
+    return key in {link.xcom_key for link in getattr(task, "operator_extra_links", ())}
+
+
+def expects_reference(requested: Requested, running: RunningTask | None) -> bool:
+    """Return whether another, exclusive task of this Dag writes what is asked for, so that only a reference will do."""
+    if running is None or (requested.dag_id, requested.task_id) == (running.identity.dag_id, running.identity.task_id):
+        return False
+    return exclusive_producer(requested, running) is not None
 
 
 def exclusive_producer(requested: Requested | None, running: RunningTask | None) -> str | None:
@@ -36,7 +46,7 @@ def exclusive_producer(requested: Requested | None, running: RunningTask | None)
         return None
     if requested is None:
         return _producer_of_lazy_items(dag, running.identity.task_id)
-    if requested.dag_id != dag.dag_id or requested.key in AIRFLOW_KEYS:
+    if requested.dag_id != dag.dag_id:
         return _handed_over(requested, running)
     task = dag.task_dict.get(requested.task_id)
     if task is None or declarations.find_hook(task) is None:

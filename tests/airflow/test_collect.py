@@ -196,6 +196,38 @@ class TestWhoReadsTheResults:
         assert set(hooks) == {"hand_over"}
         assert is_reference_row(run.xcom_rows()["hand_over", -1, "return_value"])
 
+    def test_a_frame_of_a_task_that_is_mapped_over_one_item_comes_as_a_list(self, when_waiting):
+        import pandas as pd
+
+        frame, seen = pd.DataFrame({"a": [1, 2]}), []
+        with a_dag() as child:
+            exclusive_task(consumers="caller", task_id="summarise")(lambda x: frame).expand(x=[0])
+        triggered = Triggered(child)
+        when_waiting.append(triggered.run_meanwhile)
+        with a_dag() as dag:
+            trigger = collecting(triggered, {"summary": "summarise"})
+            PythonOperator(task_id="read", python_callable=seen.append, op_args=[trigger.output])
+
+        assert Run(dag).state == "success"
+        assert [part.equals(frame) for part in seen[0]["summary"]] == [True]
+
+    @pytest.mark.parametrize("is_mapped", [False, True])
+    def test_what_default_args_say_of_scope_and_collect_holds(self, triggered, is_mapped):
+        defaults = {"pre_execute": consumers("extract"), "collect": {"summary": "summarise"}}
+        arguments = {"task_id": "hand_over", "trigger_dag_id": triggered.child.dag_id, "logical_date": triggered.when}
+        with a_dag(default_args=defaults):
+            arguments["exclusive_keys"] = {"rows": extract()}
+            if is_mapped:
+                trigger = ExclusiveTriggerDagRunOperator.partial(**arguments).expand(trigger_run_id=[triggered.run_id])
+            else:
+                trigger = ExclusiveTriggerDagRunOperator(**arguments, trigger_run_id=triggered.run_id)
+
+        run = Run(trigger.dag)
+
+        assert run.state == "success", run.states
+        row = run.xcom_rows()["hand_over", 0 if is_mapped else -1, "return_value"]
+        assert [clause["task_id"] for clause in row["consumers"]] == ["extract"]
+
     def test_a_mapped_trigger_collects_for_each_of_its_instances(self, triggered):
         seen = []
         with a_dag() as dag:

@@ -81,7 +81,7 @@ def server(rows):
         try:
             with create_session() as session:
                 hand_overs = ServerHandOvers(decisions.keyring, session.connection())
-                (answered,) = decisions.answer([row], requested, caller, hand_overs)
+                (answered,) = decisions.answer([row], requested, caller, hand_overs).rows
         except AccessDeniedError:
             return "denied"
         return "allowed" if answered == row | {"data_key": data_key_of(row)} else "answered in a wrong way"

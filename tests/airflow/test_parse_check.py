@@ -11,12 +11,13 @@ from airflow.dag_processing.dagbag import BundleDagBag, DagBag
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
-from airflow.sdk import DAG, task, task_group
+from airflow.sdk import DAG, TaskGroup, task, task_group
 
 from airflow_provider_exclusive import DOWNSTREAM, Consumer, composition, consumers, declarations, exclusive_task
 from airflow_provider_exclusive.cli import scope_report
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.parse_check import find_contradictions
+from airflow_provider_exclusive.scope_declarations import ScopeDeclaration
 
 
 def a_dag(**kwargs):
@@ -107,6 +108,26 @@ class TestForbiddenEdges:
 
         self.refused(dag, "'group.other'", "'extract'")
 
+    def test_globs_that_permit_a_task_each_but_have_no_common_form_are_refused(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"a": ["*_all"], "b": ["load*"]}, multiple_outputs=True)
+            def extract(): ...
+
+            take.override(task_id="load_all")(extract())
+
+        self.refused(dag, "'load_all'", "'return_value'")
+
+    def test_a_task_that_is_called_caller_is_told_how_to_name_it(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["caller"])
+            def extract(): ...
+
+            take.override(task_id="caller")(extract())
+
+        self.refused(dag, "Add Consumer(task='caller') to")
+
     def test_a_key_that_is_not_in_the_readers_scope_is_refused(self):
         with a_dag() as dag:
 
@@ -174,6 +195,25 @@ class TestUnknownConsumers:
         (message,) = find_contradictions(dag)
         assert "did you mean 'warehouse.store'?" in message
 
+    @pytest.mark.parametrize(
+        ("written", "hint"),
+        [("etl", "its tasks|whose tasks are 'etl\\.\\*'"), ("DOWNSTREAM", "DOWNSTREAM without quotes")],
+    )
+    def test_a_group_and_a_quoted_downstream_are_explained(self, written, hint):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[written])
+            def extract(): ...
+
+            @task_group
+            def etl(value):
+                take(value)
+
+            extract() >> etl(1)
+
+        (message,) = find_contradictions(dag)
+        assert re.search(hint, message)
+
     def test_a_glob_that_matches_no_task_is_refused(self):
         with a_dag() as dag:
             PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers("etl.*"))
@@ -231,6 +271,26 @@ class TestDroppedScopes:
         (message,) = find_contradictions(dag)
         assert "'extract'" in message
 
+    def test_so_is_a_mapped_one(self):
+        with a_dag() as dag:
+
+            @exclusive_task
+            def extract(x): ...
+
+            extract.override(pre_execute=print).expand(x=[1])
+
+        (message,) = find_contradictions(dag)
+        assert "'extract'" in message
+        assert "then=your_hook" in message
+
+    def test_a_task_that_replaces_the_hook_of_its_group_is_refused(self):
+        with a_dag() as dag, TaskGroup("outer", default_args={"pre_execute": consumers("*")}), TaskGroup("inner"):
+            PythonOperator(task_id="plain", python_callable=print)
+            PythonOperator(task_id="dropping", python_callable=print, pre_execute=print)
+
+        (message,) = find_contradictions(dag)
+        assert "'outer.inner.dropping' drops the scope" in message
+
     def test_run_if_over_an_exclusive_task_keeps_its_scope(self):
         with a_dag() as dag:
 
@@ -285,6 +345,52 @@ class TestSoundDags:
         # 'named' is called three times and so is three tasks; each has the same scope.
         assert find_contradictions(dag) == []
 
+    def test_a_task_of_a_mapped_group_that_takes_no_argument_of_it_is_no_reader(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=["group.first"])
+            def numbers(): ...
+
+            @task_group
+            def group(number):
+                take.override(task_id="second")(take.override(task_id="first")(number))
+
+            group.expand(number=numbers())
+
+        assert find_contradictions(dag) == []
+
+    def test_the_whole_of_several_outputs_of_a_mapped_task(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"a": ["both", "one"], "b": ["both"]}, multiple_outputs=True)
+            def extract(x): ...
+
+            parts = extract.expand(x=[1, 2])
+            take.override(task_id="both")(parts, parts["a"])
+            take.override(task_id="one")(parts["a"])
+
+        assert find_contradictions(dag) == []
+        (described,) = scope_report.describe(dag).tasks
+        assert {key.key: key.may_read for key in described.keys}["return_value"] == ("both",)
+
+    def test_thousands_of_readers_are_checked_once(self, monkeypatch):
+        resolved = []
+        resolve = ScopeDeclaration.resolve
+        monkeypatch.setattr(
+            ScopeDeclaration, "resolve", lambda *args, **kwargs: resolved.append(1) or resolve(*args, **kwargs)
+        )
+        with a_dag() as dag:
+
+            @exclusive_task
+            def extract(): ...
+
+            value = extract()
+            for number in range(100):
+                take.override(task_id=f"take_{number}")(value)
+
+        assert find_contradictions(dag) == []
+        assert len(resolved) == 1
+
     def test_a_part_pushed_by_hand_does_not_forbid_the_whole(self):
         with a_dag() as dag:
 
@@ -316,6 +422,26 @@ class TestBadClauses:
         known = composition.create_codecs(allow_cloudpickle=True)
 
         assert set(declarations.CODECS) == set(known._codecs) - {"hand-over"}
+
+    @pytest.mark.parametrize(
+        "declare",
+        [
+            lambda: consumers("load", then=consumers("*")),
+            lambda: exclusive_task(consumers=["load"], pre_execute=consumers("*"))(print),
+        ],
+    )
+    def test_a_second_scope_is_refused(self, declare):
+        with pytest.raises(InvalidScopeError, match="A task has one scope"):
+            declare()
+
+    def test_a_scope_in_place_of_the_function_is_refused(self):
+        with pytest.raises(InvalidScopeError, match=r"Write @exclusive_task\(consumers='load'\)"):
+            exclusive_task("load")
+
+    @pytest.mark.parametrize("argument", ["consumers", "codec"])
+    def test_an_override_of_the_scope_says_how(self, argument):
+        with a_dag(), pytest.raises(InvalidScopeError, match=r"\.override\(pre_execute=consumers\(…\)\)"):
+            exclusive_task(take.function).override(**{argument: "load"})()
 
     def test_a_then_that_cannot_be_called_is_refused(self):
         with pytest.raises(InvalidScopeError, match="then="):

@@ -12,7 +12,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator, ShortCircuitOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator, PokeReturnValue, setup, task, task_group, teardown
+from airflow.sdk import BaseOperator, PokeReturnValue, TaskGroup, setup, task, task_group, teardown
+from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive import DOWNSTREAM, consumers, exclusive_task
 from airflow_provider_exclusive.exceptions import AccessDeniedError
@@ -474,6 +475,67 @@ class TestLifeCycle:
 
         assert seen == ["after the wait"]
         assert is_reference_row(run.xcom_rows()["waiting", -1, "side"])
+
+    @pytest.mark.parametrize("wrap", [lambda hook: hook, lambda hook: consumers(then=hook)])
+    def test_a_hook_that_default_args_give_every_task_runs_for_exclusive_ones_too(self, wrap):
+        hooked = []
+
+        def hook(context):
+            hooked.append(context["ti"].task_id)
+
+        with a_dag(default_args={"pre_execute": wrap(hook)}) as dag, TaskGroup("group"):
+            exclusive_task(task_id="bare")(lambda: 1)()
+            exclusive_task(task_id="mapped")(lambda x: x).expand(x=[1])
+            exclusive_task(task_id="own", pre_execute=lambda context: hooked.append("its own"))(lambda: 1)()
+
+        run = Run(dag)
+
+        assert run.state == "success"
+        assert sorted(hooked) == ["group.bare", "group.mapped", "its own"]
+        assert is_reference_row(run.xcom_rows()["group.bare", -1, "return_value"])
+
+    def test_a_mapped_task_that_looks_for_its_own_output_asks_for_no_other(self, monkeypatch, seen):
+        def refuse(cls, **kwargs):
+            raise AssertionError("the outputs of all map indexes were asked for")
+
+        monkeypatch.setattr(BaseXCom, "get_all", classmethod(refuse))
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[])
+            def work(x, ti=None):
+                seen.append(ti.xcom_pull(task_ids="work", key="checkpoint", map_indexes=ti.map_index))
+                ti.xcom_push("checkpoint", x)
+
+            work.expand(x=[1, 2])
+
+        assert Run(dag).state == "success"
+        assert seen == [None, None]
+
+    def test_an_output_named_like_a_key_of_airflows_is_sealed(self):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers=[], multiple_outputs=True)
+            def work():
+                return {"trigger_run_id": "secret", "skipmixin_key": "secret"}
+
+            work()
+
+        rows = Run(dag).xcom_rows()
+
+        assert all(is_reference_row(row) for row in rows.values())
+        assert len(rows) == 3
+
+    def test_an_empty_dict_of_several_outputs_reaches_those_who_may_read_every_part(self, seen, load):
+        with a_dag() as dag:
+
+            @exclusive_task(consumers={"rows": ["load"], "count": ["load"]}, multiple_outputs=True)
+            def work():
+                return {}
+
+            load(work())
+
+        assert Run(dag).state == "success"
+        assert seen == [{}]
 
     def test_callbacks_read_and_write_as_their_task(self, seen):
         def on_success(context):

@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 from dataclasses import replace
+from threading import Event, Thread
 from urllib.parse import quote
 
 import pytest
@@ -15,14 +16,16 @@ from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk import task
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive import composition, config, exclusive_task, keyring
+from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.data_keys import HandedDataKeys
 from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
 from airflow_provider_exclusive.server import audit
+from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.middleware import ExclusiveMiddleware
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
@@ -177,6 +180,23 @@ class TestDeniedReads:
 
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "task-has-ended"
+
+    def test_a_task_that_says_it_ends_in_the_future_reads_nothing_when_that_is_far(self, world):
+        world.set_state("success", end_date=datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC), task_id="reader")
+
+        response = world.get()
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "task-has-ended"
+
+    def test_a_scope_that_no_encoding_takes_denies_like_any_other(self, world):
+        clause = {"dag_id": "\ud800", "task_id": "x", "run_id": None}
+        write_row(world.dag_id, world.run_id, "secret", world.row() | {"consumers": [clause]})
+
+        response = world.get(by="stranger")
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "not-in-scope"
 
     def test_a_token_of_no_known_task_reads_nothing(self, world):
         response = world.get(token=world.token_for(uuid.uuid4()))
@@ -425,6 +445,14 @@ class TestLetters:
         assert response.is_client_error
         assert "wrapped_key" not in response.text
 
+    def test_a_letter_in_the_name_of_another_try_is_refused(self, world):
+        letter = letter_of(world, ti_id=str(uuid.uuid4()))
+
+        response = world.write("POST", "stranger", key="letter", by="stranger", json=letter)
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "foreign-letter"
+
     @pytest.mark.parametrize(
         "body", [b'{"__exclusive__": 1, "letter": 3}', b'{"__exclusive__"', b'{"__exclusive__": 1}']
     )
@@ -460,6 +488,86 @@ class TestAudit:
         assert [extra["count"] for extra in mine] == [8]
         assert mine[0]["reason"] == "not-in-scope"
         assert mine[0]["task_id"] == "secret"
+
+    def test_a_line_that_was_cleaned_away_is_written_anew(self, world):
+        for _ in range(2):
+            world.get(key="a/b", by=("mapped", 0))
+        with create_session() as session:
+            session.execute(delete(Log).where(Log.event == audit.DENIED))
+        for _ in range(2):
+            world.get(key="a/b", by=("mapped", 0))
+
+        assert [extra["count"] for task_id, extra in self.lines(world, audit.DENIED)] == [4]
+
+    @pytest.mark.parametrize("map_index", ["abc", "", "1.5", "NaN"])
+    def test_a_write_at_no_map_index_is_refused_and_written_down(self, world, map_index):
+        key = f"odd {map_index}"
+        response = world.write("DELETE", "secret", key=key, by="stranger", params={"map_index": map_index})
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "malformed-request"
+        (line,) = [extra for _, extra in self.lines(world, audit.WRITE_DENIED) if extra["key"] == key]
+        assert line["reason"] == "malformed-request"
+
+    def test_a_refused_key_of_any_length_makes_a_short_line(self, world):
+        world.write("DELETE", "secret", key="k" * 5_000, by="stranger")
+
+        assert [len(extra["key"]) for _, extra in self.lines(world, audit.WRITE_DENIED) if "kkk" in extra["key"]] == [
+            512
+        ]
+
+    @pytest.fixture
+    def reads_written_down(self, monkeypatch):
+        monkeypatch.setattr(AuditTrail, "writes_down", lambda trail, event: True)
+
+    def test_a_read_is_written_down_where_asked_for(self, world, reads_written_down):
+        before = self.lines(world, audit.READ)
+        world.get()
+
+        assert [reader for reader, _ in self.lines(world, audit.READ)[len(before) :]] == ["reader"]
+
+    @pytest.mark.parametrize(
+        "planted",
+        [
+            lambda world: world.row(key="a/b"),
+            lambda world: {"__exclusive__": 1},
+            lambda world: {"__exclusive__": "plain", "value": {"__exclusive__": 3}},
+            lambda world: (
+                composition.current_store()
+                .put("open", producer=world.identity("secret"), key="return_value", scope=OPEN)
+                .to_row()
+            ),
+        ],
+        ids=["misplaced", "malformed", "escaped", "of a plain task"],
+    )
+    def test_what_opens_no_exclusive_value_is_no_read(self, world, reads_written_down, planted):
+        write_row(world.dag_id, world.run_id, "secret", planted(world))
+        before = self.lines(world, audit.READ)
+
+        assert world.get(by="stranger").status_code == 200
+        assert self.lines(world, audit.READ) == before
+
+    def test_counting_does_not_wait_for_the_database(self, world, monkeypatch):
+        is_writing, may_end = Event(), Event()
+
+        def insert(*_):
+            is_writing.set()
+            may_end.wait(20)
+            return 1
+
+        monkeypatch.setattr(audit, "_insert", insert)
+        monkeypatch.setattr(audit, "_update", lambda *_: True)
+        trail = AuditTrail("denied")
+        about = {"requested": Requested("d", "r", "t", -1, "k"), "reason": "x", "method": "GET"}
+        first = Thread(target=trail.record, args=(audit.DENIED, None), kwargs=about)
+        first.start()
+        assert is_writing.wait(20)
+
+        trail.record(audit.DENIED, None, **about)  # would hang
+
+        may_end.set()
+        first.join(20)
+        assert not first.is_alive()
 
     def test_a_refused_write_is_written_down(self, world):
         world.write("DELETE", "secret", by="stranger")

@@ -91,6 +91,10 @@ class TestBadArguments:
     def test_what_is_no_output_is_refused(self, output):
         self.refused("exclusive_keys['rows']", "expected", "XComArg", exclusive_keys={"rows": output})
 
+    def test_an_input_with_a_default_is_refused_for_a_default_lies_nowhere(self):
+        keys = {"rows": exclusive_input("rows", default=3)}
+        self.refused("exclusive_keys['rows']", "default", "in the triggered Dag", exclusive_keys=keys)
+
     @pytest.mark.parametrize("name", ["", None, 7])
     def test_a_name_that_is_no_text_is_refused(self, name):
         self.refused("exclusive_keys", "'rows'", exclusive_keys={name: "extract"})
@@ -327,6 +331,7 @@ class TestRecord:
         with a_dag() as dag:
             for name, conf in {
                 "text": '{"exclusive": 1}',
+                "list": "[1]",
                 "output": task(task_id="conf")(lambda: {"exclusive": 1})(),
             }.items():
                 hand_over(
@@ -339,7 +344,7 @@ class TestRecord:
 
         Run(dag)
 
-        assert [type(error).__name__ for error in errors] == ["InvalidScopeError"] * 2
+        assert [type(error).__name__ for error in errors] == ["InvalidScopeError"] * 3
         assert nothing.dag_run is None
 
     def test_a_run_that_somebody_else_triggered_is_not_reset(self, nothing):
@@ -433,7 +438,8 @@ def test_its_scope_is_declared_where_the_dag_makes_it():
 def test_the_serialized_dag_is_stable_and_names_no_memory():
     def define():
         with a_dag() as dag:
-            keys = {"rows": extract(), "on": exclusive_input("on", default=object())}
+            keys = {"rows": extract(), "on": exclusive_input("on")}
+            PythonOperator(task_id="take", python_callable=print, op_args=[exclusive_input("it", default=object())])
             hand_over(exclusive_keys=keys, collect={"summary": "summarise"})
             ExclusiveTriggerDagRunOperator.partial(
                 task_id="hand_over_mapped", trigger_dag_id="child", exclusive_keys=keys, collect={"s": "summarise"}
@@ -445,3 +451,4 @@ def test_the_serialized_dag_is_stable_and_names_no_memory():
     assert first == second
     assert "0x" not in first
     assert "exclusive_input('on')" in first
+    assert "exclusive_input('it')" in first

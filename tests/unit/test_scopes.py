@@ -22,7 +22,7 @@ def reader(task="load", *, dag="etl", run="run-1", map_index=-1):
     return TaskIdentity(dag, run, task, map_index)
 
 
-def scope_of(spec, key="return_value", *, downstream=("load",), parts=()):
+def scope_of(spec, key="return_value", *, downstream=("load",), parts=None):
     return ScopeDeclaration.parse(spec).resolve(key, producer=PRODUCER, downstream=downstream, parts=parts)
 
 
@@ -265,6 +265,27 @@ def test_the_whole_of_an_empty_dict_falls_to_the_star():
     assert scope_of({"*": "audit"}, parts=[]).permits(reader("audit"))
 
 
+def test_a_whole_that_is_made_of_nothing_is_for_those_who_may_read_every_part():
+    spec = {"frame": ["load", "audit"], "row_count": ["load"]}
+
+    assert scope_of(spec, parts=[]).permits(reader("load"))
+    assert not scope_of(spec, parts=[]).permits(reader("audit"))
+
+
+@pytest.mark.parametrize(
+    ("who", "spelled"),
+    [
+        (reader("load"), "'load'"),
+        (reader("caller"), "Consumer(task='caller')"),
+        (reader("load", run="run-2"), "Consumer(task='load', any_run=True)"),
+        (reader("load", dag="web"), "'web:load'"),
+    ],
+)
+def test_the_consumer_that_a_denial_advises_lets_the_reader_pass(who, spelled):
+    assert who.named_by(PRODUCER) == spelled
+    assert scope_of([eval(spelled)]).permits(who)  # what a Dag author would write
+
+
 def test_parts_matter_to_the_return_value_alone():
     assert scope_of({"frame": "load", "row_count": []}, "frame", parts=["frame", "row_count"]).permits(reader())
 
@@ -430,7 +451,8 @@ def oracle_meets(one, other):
 def oracle(spec, key, producer, downstream, parts, who, caller):
     """Return whether the design lets ``who`` pass, whether every single part does, and by what."""
     by_key = spec if isinstance(spec, dict) else {"*": spec}
-    keys = parts if key == "return_value" and parts and key not in by_key else [key]
+    is_whole = key == "return_value" and parts is not None and key not in by_key
+    keys = (parts or list(by_key)) if is_whole else [key]
     declared = [by_key.get(k, by_key.get("*", [])) for k in keys]
     matching = [oracle_patterns(clauses, who, producer, downstream) for clauses in declared]
     admitted = [who == caller and "caller" in clauses for clauses in declared]
