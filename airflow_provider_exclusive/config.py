@@ -18,6 +18,10 @@ from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.keyring import Keyring
 
 SECTION: Final = "exclusive"
+_SENSITIVE: Final = ("public_key", "private_key")
+_INDIRECT_FORMS: Final = ("_cmd", "_secret")
+# Airflow answers a secret that is not there with the default. Here that would mean to seal under another key.
+_EMPTY_SOURCE: Final = "and what it names is empty or not there. Check it, or unset it."
 DEFAULTS: Final[dict[str, Any]] = {
     "conn_id": "",
     "storage": "",
@@ -77,6 +81,9 @@ def read_settings() -> Settings:
 
     :raises ConfigurationError: naming the option that cannot be.
     """
+    for option in DEFAULTS.keys() - set(_SENSITIVE):
+        # Airflow ignores these forms there. Here that could mean to write into another store than was meant.
+        _refuse_indirect(option, f"and Airflow reads that form for keys only. Set {option} itself; it holds no secret.")
     return Settings(
         conn_id=_text("conn_id"),
         storage=_text("storage"),
@@ -101,7 +108,7 @@ def read_parse_check() -> str:
 
 def read_unknown_options() -> list[str]:
     """Return the options of the section that this release does not read: misspelt, or of another release."""
-    forms = {f"{option}{form}" for option in DEFAULTS for form in ("", "_cmd", "_secret")}
+    forms = {*DEFAULTS, *(f"{option}{form}" for option in _SENSITIVE for form in _INDIRECT_FORMS)}
     return sorted(set(_conf().getsection(SECTION) or ()) - forms)
 
 
@@ -119,7 +126,7 @@ def read_keyring(settings: Settings) -> Keyring:
         ring = Keyring.from_raw_keys(keyring.parse_key(part, option=option) for part in parts)
         _check_pair(settings, ring)
         return ring
-    _refuse_empty_source("private_key")
+    _refuse_indirect("private_key", _EMPTY_SOURCE)
     if settings.public_key:
         raise ConfigurationError(
             "[exclusive] public_key is set and [exclusive] private_key is not. That is right for a worker; the API "
@@ -138,7 +145,7 @@ def read_data_keys(settings: Settings) -> DataKeys:
     :raises ConfigurationError: as :func:`read_keyring`.
     """
     if settings.public_key and not settings.private_key:
-        _refuse_empty_source("private_key")
+        _refuse_indirect("private_key", _EMPTY_SOURCE)
         return HandedDataKeys(keyring.parse_key(settings.public_key, option="[exclusive] public_key"))
     return OwnDataKeys(read_keyring(settings))
 
@@ -214,13 +221,11 @@ def _choice(option: str, allowed: tuple[str, ...], *, text: str | None = None) -
     return text
 
 
-def _refuse_empty_source(option: str) -> None:
-    # Airflow answers a secret that is not there with the default. Here that would mean to seal under another key.
-    for source in (f"{option}_cmd", f"{option}_secret"):
-        if _read(SECTION, source):
+def _refuse_indirect(option: str, because: str) -> None:
+    for form in _INDIRECT_FORMS:
+        if _read(SECTION, f"{option}{form}"):
             raise ConfigurationError(
-                f"[{SECTION}] {source} is set, and what it names is empty or not there. Check it, or unset it.",
-                option=f"[{SECTION}] {source}",
+                f"[{SECTION}] {option}{form} is set, {because}", option=f"[{SECTION}] {option}{form}"
             )
 
 
@@ -229,7 +234,8 @@ def _read(section: str, option: str, *, fallback: Any = "") -> str:
         content = _conf().get(section, option, fallback=fallback)
     except Exception as failure:  # the command of a "_cmd" form, a secrets backend: they raise whatever they like
         raise ConfigurationError(
-            f"[{section}] {option} cannot be read ({type(failure).__name__}). The cause above says why.",
+            f"[{section}] {option} cannot be read ({type(failure).__name__}). Run what its _cmd form names by hand, "
+            "or look its _secret up in the secrets backend; the error's cause says what failed.",
             option=f"[{section}] {option}",
         ) from failure
     return "" if content is None else str(content).strip()

@@ -65,8 +65,14 @@ def _parse(bundle_names: Sequence[str], dag_file: str | None) -> Iterator[Any]:
 def _find_bundles(names: Sequence[str]) -> list[Any]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    manager = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
-    bundles = {bundle.name: bundle for bundle in manager.get_all_dag_bundles()}
+    try:
+        manager = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
+        bundles = {bundle.name: bundle for bundle in manager.get_all_dag_bundles()}
+    except Exception as failure:  # noqa: BLE001  # a bundle is any class of anybody's
+        fail(
+            f"The Dag bundles cannot be read ({type(failure).__name__}: {failure}). Check [dag_processor] "
+            "dag_bundle_config_list, or name one file by --dagfile-path."
+        )
     if unknown := [name for name in names if name not in bundles]:
         fail(f"There is no Dag bundle {unknown[0]!r}; there are {_listed(bundles)}.")
     return [bundles[name] for name in names] if names else list(bundles.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from airflow_provider_exclusive.cli.output import printable
-from airflow_provider_exclusive.cli.scope_report import DagScopes, KeyScope, TaskScopes
+from airflow_provider_exclusive.cli.scope_report import CALLER, DagScopes, KeyScope, TaskScopes
 
 
 def draw(scopes: DagScopes) -> str:
@@ -25,7 +25,7 @@ def _nodes(scopes: DagScopes) -> Iterator[str]:
     for name, node in names.items():
         if name in producers:
             yield f'    {node}[["{_quoted(name)}"]]'
-        elif ":" in name:
+        elif ":" in name or name == CALLER:
             yield f'    {node}[/"{_quoted(name)}"/]'
         else:
             yield f'    {node}["{_quoted(name)}"]'
@@ -53,7 +53,8 @@ def _names(task: TaskScopes) -> Iterator[str]:
 
 
 def _readers(key: KeyScope) -> dict[str, None]:
-    return dict.fromkeys([*key.input_of, *key.may_read, *key.other_dags])
+    caller = [CALLER] if key.admits_caller else []
+    return dict.fromkeys([*key.input_of, *key.may_read, *key.other_dags, *caller])
 
 
 def _quoted(text: str) -> str:

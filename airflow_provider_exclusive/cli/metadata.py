@@ -69,6 +69,8 @@ def _session() -> Iterator[Any]:
     try:
         with create_session() as session:
             yield session
+    except UnicodeEncodeError:
+        fail("There is no such Dag or run: an id is not text that can be encoded.")
     except DatabaseError as failure:
         fail(
             f"The metadata database cannot be read ({type(failure).__name__}). Check [database] sql_alchemy_conn, and "

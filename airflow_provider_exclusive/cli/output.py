@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,6 +78,8 @@ def failing_clearly(command: Callable[[Any], _Result]) -> Callable[[Any], _Resul
 
     @functools.wraps(command)
     def run(args: Any) -> _Result:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer characters than a Dag's ids
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return command(args)
         except ExclusiveError as failure:

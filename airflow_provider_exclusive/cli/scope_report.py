@@ -16,6 +16,9 @@ from airflow_provider_exclusive.scopes import TaskIdentity
 # A clause for any run and one for the same run look alike within a Dag, so any run will do.
 _SOME_RUN: Final = "some run"
 
+CALLER: Final = "the caller"
+"""Stands for the task that triggered the run; a space is in no task id."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyScope:
@@ -27,6 +30,7 @@ class KeyScope:
     :param may_read: the tasks of the same Dag that the clauses let read; the producer may always.
     :param other_dags: the clauses for tasks of other Dags, as ``"dag:task"``.
     :param input_of: the tasks that take the key as an argument.
+    :param admits_caller: whether the task that triggered the run may read.
     """
 
     key: str
@@ -34,6 +38,7 @@ class KeyScope:
     may_read: tuple[str, ...]
     other_dags: tuple[str, ...]
     input_of: tuple[str, ...]
+    admits_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ def _describe_key(dag: Any, producer: Any, hook: ConsumersHook, key: str, inputs
             f"{clause.dag_id}:{clause.task_id}" for clause in scope.clauses if clause.dag_id != dag.dag_id
         ),
         input_of=tuple(sorted(inputs)),
+        admits_caller=scope.admits_caller,
     )
 
 

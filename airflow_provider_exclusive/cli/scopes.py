@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_exclusive.cli.dag_source import load_dag
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, printable
-from airflow_provider_exclusive.cli.scope_report import DagScopes, KeyScope, describe
+from airflow_provider_exclusive.cli.scope_report import CALLER, DagScopes, KeyScope, describe
 from airflow_provider_exclusive.scope_declarations import EVERY_KEY
 
 
@@ -56,4 +56,4 @@ def _rows(found: DagScopes) -> Iterator[Sequence[str]]:
 
 
 def _readers(key: KeyScope) -> Sequence[str]:
-    return [*key.may_read, *key.other_dags]
+    return [*key.may_read, *key.other_dags, *([CALLER] if key.admits_caller else [])]

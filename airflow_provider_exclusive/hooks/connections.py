@@ -26,7 +26,7 @@ _MOST_SECONDS: Final = 86400
 _MOST_DIGITS: Final = 9
 _CONNECTION_TYPES: Final = ("exclusive", "redis")
 _REDIS_FIELDS: Final = ("host", "port", "login", "password", "schema")
-_HOST_NAME: Final = re.compile(r"[^\s/@]+")
+_HOST_NAME: Final = re.compile(r"[^\s/@:]+|[^\s/@]*:[^\s/@]*:[^\s/@]*")  # IPv6 has more than one colon
 
 
 def create_driver(connection: Any) -> StorageDriver:
@@ -83,9 +83,9 @@ def _driver_from_url(url: str, wrong: Callable[[str], ConfigurationError]) -> St
         )
     if "?" in url or "#" in url:
         raise wrong("a URL with '?' or '#'; expected scheme, place and path only (in a file's path: %3F or %23)")
-    if parts.scheme == "file":
+    if parts.scheme in ("file", "local"):
         return FilesDriver(_local_path(parts, url, wrong))
-    if not parts.scheme or not parts.netloc:
+    if not parts.scheme or not parts.netloc or parts.port is not None:  # such as a password with a slash in it
         raise wrong(f"{_shown(url)}; expected the URL of a store, such as file:///path or s3://bucket/prefix")
     return _create_object_storage_driver(url, parts.scheme, wrong)
 
@@ -127,7 +127,9 @@ def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], 
 
 def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
     if _HOST_NAME.fullmatch(connection.host) is None:
-        raise _wrong(connection, "host", "no host name; expected such as redis.example.com: no scheme, user or path")
+        raise _wrong(
+            connection, "host", "no host name; expected such as redis.example.com: no scheme, user, port or path"
+        )
     port, database = _port(connection), _database(connection, extras.pop("db", None))
     try:
         return RedisSettings(
@@ -145,7 +147,7 @@ def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
 
 
 def _port(connection: Any) -> int:
-    port = _number(connection.port or DEFAULT_REDIS_PORT)
+    port = _number(DEFAULT_REDIS_PORT if connection.port is None else connection.port)
     if not port or port > _HIGHEST_PORT:
         raise _wrong(connection, "port", f"{connection.port!r}; expected a number from 1 to {_HIGHEST_PORT}")
     return port

@@ -194,11 +194,15 @@ def _make_directory(directory: Path) -> None:
 
 def _sync_directory(directory: Path) -> None:
     # Without this a crash may forget the directory entry of a file whose bytes are safe. A directory that is gone was
-    # pruned, so nothing in it is left to keep.
-    with suppress(FileNotFoundError):
+    # pruned, so nothing in it is left to keep; one that only its owner may list is the owner's to keep; and some file
+    # systems know no such thing.
+    with suppress(FileNotFoundError, PermissionError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as failure:
+            if failure.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
         finally:
             os.close(descriptor)
 

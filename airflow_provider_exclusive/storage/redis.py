@@ -34,6 +34,7 @@ _Result = TypeVar("_Result")
 
 _BATCH_KEYS: Final = 200
 _BACKOFF_BASE_SECONDS: Final = 0.05
+_BACKOFF_STEPS: Final = 32  # the cap is long reached; redis-py raises 2 to the power of this
 _BACKOFF_CAP_SECONDS: Final = 1.0
 # A string of Redis ends here, whatever the server's memory.
 _MAX_STRING_BYTES: Final = 512 * 1024 * 1024
@@ -151,7 +152,7 @@ class RedisDriver(StorageDriver):
                 with translated(self._settings.server):
                     return operation(self._client())
             except StorageUnavailableError:
-                pause = backoff.compute(attempt)
+                pause = backoff.compute(min(attempt, _BACKOFF_STEPS))
                 if attempt > self._settings.retries or time.monotonic() + pause > last_start:
                     raise
                 time.sleep(pause)

@@ -52,6 +52,13 @@ class RedisSettings:
             seconds = getattr(self, option)
             if seconds <= 0:
                 raise ConfigurationError(f"{option}: got {seconds}, expected more than 0 seconds.", option=option)
+        files = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if getattr(self, name)]
+        if files and not self.ssl:
+            raise ConfigurationError(
+                f"{files[0]}: set, and ssl is not, so that the connection would be open to read: set ssl to true, or "
+                f"unset {files[0]}.",
+                option=files[0],
+            )
         if self.retries < 0:
             raise ConfigurationError(f"retries: got {self.retries}, expected 0 or more.", option="retries")
         if self.deadline_seconds < self.attempt_seconds:

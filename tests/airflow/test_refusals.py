@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_exclusive import Consumer, composition, consumers, exclusive_task
+from airflow_provider_exclusive.coordinates import Target
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -23,6 +24,7 @@ from airflow_provider_exclusive.exceptions import (
     UnknownKeyError,
     UnsupportedReferenceError,
 )
+from airflow_provider_exclusive.xcom import exchange
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
 
@@ -571,3 +573,23 @@ class TestTheDeployment:
 
 _A_KEY = "3qeQ3rYh0S0j4cTgPq2r1zWmvXkLb5n8oJtUuYw9AEI="
 _ANOTHER_KEY = "mX2f9vQn7LwB5yRk1sT8dZ3hCj6gPa0eUoIxVtWqN4M="
+
+
+@pytest.mark.parametrize(("pushed", "cleared"), [("r%2Fx", "r/x"), ("plain", "plain")])
+def test_a_payload_goes_with_its_row_though_airflow_decodes_the_key(pushed, cleared):
+    with a_dag() as dag:
+
+        @exclusive_task(consumers=[])
+        def work(ti=None):
+            ti.xcom_push(pushed, "x" * 10_000)
+
+        work()
+
+    run = Run(dag)
+    row = run.xcom_rows()["work", -1, cleared]
+    location = row["at"].partition(":")[2]
+    assert composition.current_driver().retrieve(location)
+
+    exchange.purge(row, Target(run.dag_id, run.run_id, "work", -1, cleared))
+
+    assert composition.current_driver().retrieve_many([location]) == [None]

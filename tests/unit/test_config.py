@@ -128,6 +128,15 @@ class TestBadOptions:
         assert isinstance(error.__cause__, RuntimeError)
 
 
+class TestIndirectForms:
+    @pytest.mark.parametrize("option", ["conn_id_secret", "storage_cmd", "ttl_seconds_cmd"])
+    def test_one_that_airflow_ignores_is_refused_instead_of_the_default_taken(self, configure, option):
+        error = refusal(lambda: configure(**{option: "somewhere"}))
+
+        assert error.option == f"[exclusive] {option}"
+        assert "for keys only" in str(error)
+
+
 class TestBadPrivateKeys:
     @pytest.mark.parametrize("key", NOT_KEYS.values(), ids=NOT_KEYS)
     def test_what_is_no_key_is_refused_and_not_repeated(self, configure, key):
@@ -294,7 +303,7 @@ class TestSettings:
 
 class TestUnknownOptions:
     def test_what_nobody_reads_is_named(self, configure):
-        configure(inline_byte="0", audit_cmd="cat it", conn_id="a")
+        configure(inline_byte="0", private_key_cmd="cat it", conn_id="a")
         assert config.read_unknown_options() == ["inline_byte"]
 
     def test_without_the_section_there_are_none(self, configure):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from airflow_provider_exclusive import composition, concealment, config
 from airflow_provider_exclusive.config import Settings
@@ -60,7 +59,7 @@ class Facts:
     parse_check: str | ConfigurationError
     keys: DataKeys | ConfigurationError
     driver: StorageDriver | ConfigurationError
-    backend_modules: frozenset[str]
+    backend_modules: frozenset[str] | ConfigurationError
     executor: str
     api_url: str
     seam: ConfigurationError | None
@@ -79,7 +78,7 @@ def gather() -> Facts:
         parse_check=_try(config.read_parse_check),
         keys=_try(lambda: config.read_data_keys(settings)) if isinstance(settings, Settings) else settings,
         driver=_try(composition.current_driver) if isinstance(settings, Settings) else settings,
-        backend_modules=_read_backend_modules(),
+        backend_modules=_try(_read_backend_modules),
         executor=_read("core", "executor"),
         api_url=_read("core", "execution_api_server_url") or _default_api_url(_read("api", "base_url")),
         seam=seam if isinstance(seam, ConfigurationError) else None,
@@ -110,7 +109,7 @@ def _read_backend_modules() -> frozenset[str]:
 
 def _default_api_url(base_url: str) -> str:
     # As airflow.executors.base_executor has it.
-    base = base_url if urlsplit(base_url).scheme else f"{_DEFAULT_API}/{base_url.lstrip('/')}"
+    base = base_url if "://" in base_url else f"{_DEFAULT_API}/{base_url.lstrip('/')}"
     return f"{base.rstrip('/')}/execution/"
 
 

@@ -29,7 +29,15 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_tls(api_url: str) -> Iterator[Finding]:
-    parts = urlsplit(api_url)
+    try:
+        parts = urlsplit(api_url)
+    except ValueError:
+        yield _SERVER.error(
+            "url",
+            f"{api_url!r} is no URL, and by it workers are to reach the API server.",
+            "Correct [core] execution_api_server_url, or [api] base_url, from which it is made.",
+        )
+        return
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         yield _SERVER.warning(
             "tls",

@@ -33,6 +33,12 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_backend(facts: Facts) -> Finding:
+    if isinstance(facts.backend_modules, ConfigurationError):
+        return _SETTINGS.error(
+            "backend",
+            f"[core] xcom_backend cannot be loaded: {facts.backend_modules}",
+            f"Set it to {BACKEND}.ExclusiveXComBackend in every component.",
+        )
     if BACKEND in facts.backend_modules:
         return _SETTINGS.ok("backend", "[core] xcom_backend is the one of this package.")
     return _SETTINGS.error(

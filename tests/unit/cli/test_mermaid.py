@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.scope_report import DagScopes, KeyScope, TaskScopes
 
@@ -25,6 +27,10 @@ def test_an_argument_is_a_solid_arrow_and_a_mere_permission_a_dotted_one():
 
 def test_a_task_of_another_dag_has_a_shape_of_its_own():
     assert '    t1[/"reporting:*"/]' in diagram(key(other_dags=("reporting:*",)))
+
+
+def test_the_caller_has_one_too():
+    assert '    t1[/"the caller"/]' in diagram(replace(key(), admits_caller=True))
 
 
 def test_a_contradiction_is_a_comment_on_one_line():

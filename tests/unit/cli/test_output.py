@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 import pytest
 
@@ -14,6 +16,14 @@ def test_an_error_of_the_package_ends_the_command_with_its_message_and_not_with_
     with pytest.raises(SystemExit) as ended:
         command(None)
     assert ended.value.code == "the option is wrong"
+
+
+def test_what_a_terminal_cannot_show_is_escaped(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    output.failing_clearly(lambda args: output.emit("é…"))(None)
+    terminal.flush()
+    assert terminal.buffer.getvalue() == b"\\xe9\\u2026\n"
 
 
 def test_an_error_of_nobody_is_not_hidden():

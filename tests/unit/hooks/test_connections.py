@@ -72,14 +72,22 @@ class TestBadConnections:
 
     @pytest.mark.parametrize(
         "host",
-        [f"redis://:{PASSWORD}@server:6379/0", f"worker:{PASSWORD}@server", "server/0", "two servers", "server\n", " "],
+        [
+            f"redis://:{PASSWORD}@server:6379/0",
+            f"worker:{PASSWORD}@server",
+            "server/0",
+            "two servers",
+            "server\n",
+            " ",
+            "server:6380",
+        ],
     )
     def test_a_host_that_is_no_host_name_is_refused_and_not_repeated(self, host):
         message = refused_field("host", host=host)
         assert "no host name" in message
         assert PASSWORD not in message
 
-    @pytest.mark.parametrize("port", [-1, 65536, 10**12, "6379/0", "seven"])
+    @pytest.mark.parametrize("port", [-1, 0, 65536, 10**12, "6379/0", "seven"])
     def test_a_port_that_is_none_is_refused(self, port):
         assert f"{port!r}; expected a number from 1 to 65535" in refused_field("port", host="server", port=port)
 
@@ -87,6 +95,10 @@ class TestBadConnections:
     def test_a_schema_that_is_no_database_number_is_refused(self, schema):
         message = refused_field("schema", host="server", schema=schema)
         assert f"{schema!r}; expected the number of a Redis database" in message
+
+    def test_files_of_tls_without_tls_are_refused(self):
+        message = refused_field("ssl_certfile", host="server", extra={"ssl_certfile": "/cert.pem"})
+        assert "set ssl to true" in message
 
     def test_two_different_database_numbers_are_refused(self):
         assert "1, and the schema is 2" in refused_field("db", host="server", schema="2", extra={"db": 1})
@@ -202,6 +214,7 @@ class TestBadUrls:
             f"s3://key:{PASSWORD}#x@bucket",
             f"s3://key:{PASSWORD}?x@bucket",
             f"key:{PASSWORD}@bucket",
+            f"s3://key:123/{PASSWORD}@bucket",
             f"s3://key:{PASSWORD}@[bucket",
             f"s3://key:{PASSWORD}@bucket\u2100",
             f"file://{PASSWORD}@host/data",
@@ -237,7 +250,17 @@ class TestBadUrls:
 
     @pytest.mark.parametrize(
         "url",
-        ["file:", "file://", "file:///", "file://///", "file:data", "file://data", "file://host/data", "file:///a%00b"],
+        [
+            "file:",
+            "file://",
+            "file:///",
+            "file://///",
+            "file:data",
+            "file://data",
+            "file://host/data",
+            "file:///a%00b",
+            "local://data",
+        ],
     )
     def test_a_file_url_without_an_absolute_local_path_is_refused(self, url):
         error = refusal(connections.create_driver_from_url, url)
@@ -257,6 +280,7 @@ class TestFiles:
             ("file:///data", "/data"),
             ("file://localhost/data/", "/data"),
             ("FILE:///data", "/data"),
+            ("local:///data", "/data"),
             ("file:/data", "/data"),
             ("file:///data/a b", "/data/a b"),
             ("file:///data/a%20b%23c", "/data/a b#c"),
@@ -274,6 +298,10 @@ class TestFiles:
 
 
 class TestRedis:
+    @pytest.mark.parametrize("host", ["::1", "2001:db8::7"])
+    def test_an_address_of_ipv6_is_a_host(self, host):
+        assert settings_of(connect(host=host)).host == host
+
     def test_a_host_is_enough(self):
         assert settings_of(connect(host="server")) == RedisSettings("server")
 

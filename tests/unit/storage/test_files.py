@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import stat
@@ -206,3 +207,34 @@ class TestAtRest:
         for finish in children:
             finish()
         assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, monkeypatch, failure):
+    sync = os.fsync
+
+    def refuse_directories(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(failure, os.strerror(failure))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_directories)
+    driver = FilesDriver(tmp_path / "store")
+    driver.store("v1/a", b"payload", ttl_seconds=None)
+
+    assert driver.retrieve("v1/a") == b"payload"
+
+
+def test_a_parent_that_may_be_written_but_not_listed_takes_the_directory(tmp_path, monkeypatch):
+    opened = os.open
+
+    def refuse_to_list_the_parent(path, flags, *args, **kwargs):
+        if Path(path) == tmp_path and flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse_to_list_the_parent)
+    driver = FilesDriver(tmp_path / "store")
+    driver.store("v1/a", b"payload", ttl_seconds=None)
+
+    assert driver.retrieve("v1/a") == b"payload"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
+from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings, connect_single_node
 
 
@@ -45,6 +45,19 @@ class TestClient:
         assert built == []
         assert driver.retrieve_many([]) == []
         assert built == []
+
+    def test_it_is_tried_as_often_as_asked_for(self, monkeypatch):
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        tried = []
+
+        def connect(settings):
+            tried.append(settings)
+            raise ConnectionRefusedError
+
+        driver = RedisDriver(RedisSettings("localhost", retries=5_000, deadline_seconds=86_400), connect=connect)
+        with pytest.raises(StorageUnavailableError):
+            driver.retrieve("v1/a")
+        assert len(tried) == 5_001
 
     def test_a_payload_larger_than_a_redis_string_is_refused_before_it_is_sent(self):
         driver = RedisDriver(RedisSettings("host.invalid"))

@@ -74,6 +74,11 @@ def test_another_backend_is_an_error(examine):
     assert set(examine(backend_modules=frozenset({"airflow.sdk.bases.xcom"}))) == {"settings.backend"}
 
 
+def test_a_backend_that_cannot_be_loaded_is_an_error(examine):
+    found = examine(backend_modules=ConfigurationError("no such class"))
+    assert "no such class" in found["settings.backend"].what
+
+
 def test_an_airflow_that_would_store_opened_values_is_an_error(examine):
     found = examine(seam=ConfigurationError("renders in another way"))
     assert found["settings.airflow"].what == "renders in another way"
@@ -168,6 +173,9 @@ class TestNames:
 
 
 class TestServer:
+    def test_what_is_no_url_is_an_error(self, examine):
+        assert set(examine(api_url="http://[::1")) == {"server.url"}
+
     @pytest.mark.parametrize("api_url", ["http://airflow.example.com/execution/", "http://10.0.0.5:8080/execution/"])
     def test_the_way_to_another_machine_without_tls_is_a_warning(self, examine, api_url):
         assert set(examine(api_url=api_url)) == {"server.tls"}
