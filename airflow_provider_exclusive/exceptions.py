@@ -42,7 +42,7 @@ class ConfigurationError(ExclusiveError, ValueError):
 
 
 class ScopeError(ExclusiveError):
-    """Base of the errors about who may read."""
+    """Base of the errors about who may read; raised itself where a value would come to lie where anybody may."""
 
 
 class InvalidScopeError(ScopeError, ValueError):
