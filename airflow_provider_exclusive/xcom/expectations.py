@@ -9,12 +9,13 @@ from airflow_provider_exclusive.coordinates import Requested
 from airflow_provider_exclusive.hand_over import RECORD_KEY
 from airflow_provider_exclusive.runtime import RunningTask
 
-AIRFLOW_KEYS: Final = {"skipmixin_key": "SkipMixin", "trigger_run_id": "TriggerDagRunOperator"}
+AIRFLOW_KEYS: Final = {"skipmixin_key": "object", "trigger_run_id": "TriggerDagRunOperator"}
 """
-Keys that belong to Airflow itself, each with the class whose tasks push it.
+Keys that belong to Airflow itself, each with the class of those tasks whose key it is.
 
 Its scheduler and UI read them raw, so they are never sealed. ``skipmixin_key`` is
-``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, ``trigger_run_id`` is ``XCOM_RUN_ID`` of ``TriggerDagRunOperator``.
+``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, which Airflow 3.4 writes past every backend, whatever the task;
+``trigger_run_id`` is ``XCOM_RUN_ID`` of ``TriggerDagRunOperator``.
 """
 
 
