@@ -34,6 +34,12 @@ class Target:
             identity.map_index,
         )
 
+    def key_as_pushed(self, row: Mapping[str, Any]) -> str:
+        """Return the key as its task named it, if ``row``, which stands here, says so; Airflow keeps it decoded."""
+        producer = row.get("producer")
+        pushed = producer.get("key") if isinstance(producer, Mapping) else None
+        return pushed if isinstance(pushed, str) and unquote(pushed) == self.key else str(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Requested:

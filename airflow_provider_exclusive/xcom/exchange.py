@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
-from urllib.parse import unquote
 
 from airflow.sdk.bases.xcom import BaseXCom
 
@@ -91,17 +90,10 @@ def purge(row: Any, target: Target) -> None:
     try:
         map_index = -1 if target.map_index is None else target.map_index
         owner = TaskIdentity(str(target.dag_id), str(target.run_id), str(target.task_id), map_index)
-        purge_payload(current_driver(), at, owner=owner, key=_key_as_pushed(row, str(target.key)))
+        purge_payload(current_driver(), at, owner=owner, key=target.key_as_pushed(row))
     except Exception:
         # Whatever is broken, from settings to the store: clearing the task is how it gets mended.
         log.warning("Could not purge %s; the payload stays until it expires.", at, exc_info=True)
-
-
-def _key_as_pushed(row: Mapping[str, Any], key: str) -> str:
-    """Return the key of a row as its task named it: Airflow decodes it on the way, and stores ``r/x`` for ``r%2Fx``."""
-    producer = row.get("producer")
-    pushed = producer.get("key") if isinstance(producer, Mapping) else None
-    return pushed if isinstance(pushed, str) and unquote(pushed) == key else key
 
 
 def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersHook) -> dict[str, Any]:
