@@ -127,9 +127,7 @@ def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], 
 
 def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
     if _HOST_NAME.fullmatch(connection.host) is None:
-        raise _wrong(
-            connection, "host", "no host name; expected such as redis.example.com: no scheme, user, port or path"
-        )
+        raise _wrong(connection, "host", "no host name; expected such as redis.example.com, without port or path")
     port, database = _port(connection), _database(connection, extras.pop("db", None))
     try:
         return RedisSettings(
