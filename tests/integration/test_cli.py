@@ -98,6 +98,7 @@ class TestScopes:
         (extract,) = shown["tasks"]
         assert extract["task_id"] == "extract"
         assert extract["declared_at"].endswith("contradicted.py:9")
+        assert [key.pop("admits_caller") for key in extract["keys"]] == [False, False]
         assert extract["keys"] == [
             {"key": "return_value", "consumers": ["load"], "may_read": ["load"], "other_dags": [], "input_of": ["load", "spy"]},
             {"key": "side", "consumers": ["reporting:*", "laod"], "may_read": [], "other_dags": ["reporting:*"], "input_of": []},
