@@ -11,6 +11,11 @@ from airflow_provider_exclusive.reference import Reference
 from airflow_provider_exclusive.scopes import TaskIdentity
 
 
+def is_kept_as(pushed: str, key: str | None) -> bool:
+    """Return whether what was pushed as ``pushed`` lies under ``key``: Airflow decodes percent signs on the way."""
+    return key in (pushed, unquote(pushed))
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """
@@ -35,10 +40,10 @@ class Target:
         )
 
     def key_as_pushed(self, row: Mapping[str, Any]) -> str:
-        """Return the key as its task named it, if ``row``, which stands here, says so; Airflow keeps it decoded."""
+        """Return the key as its task named it, as far as ``row``, which stands here, says so."""
         producer = row.get("producer")
         pushed = producer.get("key") if isinstance(producer, Mapping) else None
-        return pushed if isinstance(pushed, str) and unquote(pushed) == self.key else str(self.key)
+        return pushed if isinstance(pushed, str) and is_kept_as(pushed, self.key) else str(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,5 @@ class Requested:
             and self.run_id in (None, producer.run_id)
             and self.task_id in (None, producer.task_id)
             and self.map_index in (None, producer.map_index)
-            # Airflow's client does not quote keys, so one with a percent sign is kept as what it decodes to.
-            and self.key in (None, reference.key, unquote(reference.key))
+            and (self.key is None or is_kept_as(reference.key, self.key))
         )

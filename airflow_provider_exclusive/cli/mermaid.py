@@ -53,8 +53,7 @@ def _names(task: TaskScopes) -> Iterator[str]:
 
 
 def _readers(key: KeyScope) -> dict[str, None]:
-    caller = [CALLER] if key.admits_caller else []
-    return dict.fromkeys([*key.input_of, *key.may_read, *key.other_dags, *caller])
+    return dict.fromkeys([*key.input_of, *key.readers])
 
 
 def _quoted(text: str) -> str:

@@ -40,6 +40,11 @@ class KeyScope:
     input_of: tuple[str, ...]
     admits_caller: bool = False
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """All who may read, beside the producer."""
+        return (*self.may_read, *self.other_dags, *((CALLER,) if self.admits_caller else ()))
+
 
 @dataclass(frozen=True, slots=True)
 class TaskScopes:
@@ -111,7 +116,7 @@ def _describe_key(dag: Any, producer: Any, hook: ConsumersHook, key: str, inputs
         key,
         producer=TaskIdentity(dag.dag_id, _SOME_RUN, producer.task_id),
         downstream=downstream_of(producer),
-        parts=declaration.by_key if key == RETURN_KEY and argument_of(producer, "multiple_outputs") else None,
+        parts=declaration.by_key if argument_of(producer, "multiple_outputs") else None,
     )
     return KeyScope(
         key=key,

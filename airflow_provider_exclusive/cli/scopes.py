@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_exclusive.cli.dag_source import load_dag
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, printable
-from airflow_provider_exclusive.cli.scope_report import CALLER, DagScopes, KeyScope, describe
+from airflow_provider_exclusive.cli.scope_report import DagScopes, describe
 from airflow_provider_exclusive.scope_declarations import EVERY_KEY
 
 
@@ -49,11 +49,7 @@ def _rows(found: DagScopes) -> Iterator[Sequence[str]]:
                 task.task_id,
                 "every other key" if key.key == EVERY_KEY and len(task.keys) > 1 else key.key,
                 ", ".join(key.consumers) or "nobody",
-                ", ".join(_readers(key)) or "only its producer",
+                ", ".join(key.readers) or "only its producer",
                 ", ".join(key.input_of) or "-",
                 task.declared_at or "-",
             )
-
-
-def _readers(key: KeyScope) -> Sequence[str]:
-    return [*key.may_read, *key.other_dags, *([CALLER] if key.admits_caller else [])]

@@ -27,8 +27,6 @@ WRITE_DENIED: Final = "exclusive.write_denied"
 
 _OWNER: Final = "exclusive"
 _REMEMBERED_LINES: Final = 10_000
-
-
 _LONGEST_KEY: Final = 512
 """Characters; the longest XCom key that Airflow stores."""
 

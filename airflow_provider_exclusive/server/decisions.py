@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 from airflow_provider_exclusive import access
-from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.coordinates import Requested, is_kept_as
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.hand_over import HandOvers
 from airflow_provider_exclusive.keyring import Keyring
@@ -120,7 +119,7 @@ def _check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
     producer = reference.producer
     # The id tells one try from another, and a hand-over counts only while the try that wrote it stands.
     is_own = producer.is_same_task_instance(writer) and producer.ti_id in (None, writer.ti_id)
-    if not is_own or key not in (reference.key, unquote(reference.key)):
+    if not is_own or not is_kept_as(reference.key, key):
         raise AccessDeniedError(
             f"{writer} handed in a letter for key {reference.key!r} of {reference.producer}; a letter is taken only "
             "from the producer that it names.",

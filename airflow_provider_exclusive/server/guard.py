@@ -7,7 +7,6 @@ Airflow's own check is asked first. Reads pass here: whether one is permitted de
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
@@ -49,7 +48,8 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
             answers.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[ASKING] = asking = Asking(token.id, request)
         if request.method not in _READS:
-            _check_write(asking, TaskIdentity(dag_id, run_id, task_id), xcom_key, session, trail)
+            requested = Requested(dag_id, run_id, task_id, _map_index(request), xcom_key)
+            _check_write(asking, requested, session, trail)
         return permitted
 
     return has_xcom_access
@@ -62,13 +62,12 @@ def _integers() -> Any:
     return TypeAdapter(int)
 
 
-def _check_write(asking: Asking, task: TaskIdentity, key: str, session: Any, trail: AuditTrail) -> None:
-    map_index = _map_index(asking.request)
-    requested = Requested(task.dag_id, task.run_id, task.task_id, map_index, key)
+def _check_write(asking: Asking, requested: Requested, session: Any, trail: AuditTrail) -> None:
     with answers.deciding("write", requested, asking, session, trail):
-        if map_index is None:
+        if requested.map_index is None:
             raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
-        decisions.check_write(_writer(asking.ti_id, session), replace(task, map_index=map_index), key)
+        target = TaskIdentity(requested.dag_id, str(requested.run_id), str(requested.task_id), requested.map_index)
+        decisions.check_write(_writer(asking.ti_id, session), target, str(requested.key))
 
 
 def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
