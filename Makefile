@@ -14,7 +14,7 @@ UV    = $(BIN)/uv
 PIP   = $(UV) pip install --python $(BIN)/python --compile-bytecode
 
 SOURCES := $(shell find airflow_provider_exclusive -name '*.py' -o -name py.typed) pyproject.toml
-CHECKED := airflow_provider_exclusive demo tests example_dags $(wildcard benchmarks)
+CHECKED := airflow_provider_exclusive stack demo tests example_dags $(wildcard benchmarks)
 
 # The certificates of this machine, as pip and curl use them.
 export UV_SYSTEM_CERTS ?= 1
@@ -31,7 +31,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.package ## watch a real Airflow pass exclusive values [STORE=redis] [KEEP=1: leave the UI open]
-	@if [ "$(STORE)" = redis ]; then $(BIN)/python -m demo.system_packages redis; fi
+	@if [ "$(STORE)" = redis ]; then $(BIN)/python -m stack.system_packages redis; fi
 	@$(BIN)/python -m demo --store "$(STORE)" $(if $(KEEP),--keep)
 
 test: lint unit integration ## everything: lint, unit tests, then the rest of the tests against the built wheel
@@ -57,7 +57,7 @@ budgets: $(VENV)/.development ## the length of modules and functions; prints the
 # The tests run in a copy without the source tree, so that they can import nothing but the installed wheel.
 integration: $(VENV)/.development servers ## the tests with real servers and a real Airflow, against the built wheel
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	cp -R pyproject.toml README.md docs demo example_dags tests build/wheel-tests/
+	cp -R pyproject.toml README.md docs stack demo example_dags tests build/wheel-tests/
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/airflow
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
 
@@ -67,7 +67,7 @@ bench: $(VENV)/.development servers ## measure this backend and others beside Ai
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 servers: $(VENV)/.package ## install redis-server and PostgreSQL by the system's package manager where missing
-	@$(BIN)/python -m demo.system_packages redis postgresql
+	@$(BIN)/python -m stack.system_packages redis postgresql
 
 lock: $(VENV)/.venv ## renew the lock file of an Airflow version
 	echo 'apache-airflow==$(AIRFLOW)' | $(UV) pip compile pyproject.toml - --extra pandas --extra polars --extra numpy --extra pyarrow \

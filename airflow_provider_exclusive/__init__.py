@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_exclusive.declarations import consumers
     from airflow_provider_exclusive.decorators.exclusive import exclusive_task
-    from airflow_provider_exclusive.inputs import exclusive_input, get_exclusive_input
+    from airflow_provider_exclusive.definitions.consumers import consumers
+    from airflow_provider_exclusive.definitions.inputs import exclusive_input, get_exclusive_input
     from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
-    from airflow_provider_exclusive.scope_declarations import DOWNSTREAM, Consumer
+    from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
 
 __version__ = "0.1.0"
 
@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Consumer": "airflow_provider_exclusive.scope_declarations",
-    "DOWNSTREAM": "airflow_provider_exclusive.scope_declarations",
+    "Consumer": "airflow_provider_exclusive.scopes.declaration",
+    "DOWNSTREAM": "airflow_provider_exclusive.scopes.declaration",
     "ExclusiveTriggerDagRunOperator": "airflow_provider_exclusive.operators.trigger_dagrun",
-    "consumers": "airflow_provider_exclusive.declarations",
-    "exclusive_input": "airflow_provider_exclusive.inputs",
-    "get_exclusive_input": "airflow_provider_exclusive.inputs",
+    "consumers": "airflow_provider_exclusive.definitions.consumers",
+    "exclusive_input": "airflow_provider_exclusive.definitions.inputs",
+    "get_exclusive_input": "airflow_provider_exclusive.definitions.inputs",
     "exclusive_task": "airflow_provider_exclusive.decorators.exclusive",
 }
 

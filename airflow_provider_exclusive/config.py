@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from airflow_provider_exclusive import envelope, keyring
-from airflow_provider_exclusive.data_keys import DataKeys, HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto import keyring, sealing
+from airflow_provider_exclusive.crypto.data_keys import DataKeys, HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.keyring import Keyring
 
 SECTION: Final = "exclusive"
 _SENSITIVE: Final = ("public_key", "private_key")
@@ -196,7 +196,7 @@ def _text(option: str) -> str:
     return _read(SECTION, option, fallback=DEFAULTS[option])
 
 
-def _whole_number(option: str, *, most: int = envelope.MAX_PAYLOAD_BYTES) -> int:
+def _whole_number(option: str, *, most: int = sealing.MAX_PAYLOAD_BYTES) -> int:
     text = _text(option)
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
     if not is_number or int(text) > most:

@@ -17,14 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from airflow_provider_exclusive import access, envelope
+from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
 from airflow_provider_exclusive.codecs.base import CodecRegistry, Piece
-from airflow_provider_exclusive.data_keys import DataKeys
-from airflow_provider_exclusive.envelope import Opening, Sealing
+from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.crypto.data_keys import DataKeys
+from airflow_provider_exclusive.crypto.sealing import Opening, Sealing
 from airflow_provider_exclusive.exceptions import EnvelopeError, PayloadNotFoundError, StorageError
-from airflow_provider_exclusive.hand_over import HandOvers, NoHandOvers
-from airflow_provider_exclusive.reference import Reference
-from airflow_provider_exclusive.scopes import ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver, Wanted
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
 
@@ -82,7 +83,7 @@ class ExclusiveStore:
         """Keep an encoded value, given in pieces; see :meth:`put`."""
         size = sum(map(len, pieces))
         self._check_size(size, key)
-        is_inline = size + envelope.TAG_BYTES <= self.inline_bytes
+        is_inline = size + sealing.TAG_BYTES <= self.inline_bytes
         now = self.clock()
         reference = Reference(
             producer=producer,
@@ -121,7 +122,7 @@ class ExclusiveStore:
         :raises CodecError: if one cannot be decoded here.
         """
         for reference in references:
-            access.decide(reader, reference, hand_overs)
+            decision.decide(reader, reference, hand_overs)
         data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
@@ -130,12 +131,12 @@ class ExclusiveStore:
         return [self._open(reference, openings.popleft()) for reference in references]
 
     def _seal(self, pieces: Sequence[Piece], reference: Reference) -> Reference:
-        data_key = envelope.new_data_key()
+        data_key = sealing.new_data_key()
         protected = self.keys.protect(data_key, reference)
         if reference.at is None:
-            return replace(protected, inline=envelope.seal(*pieces, data_key=data_key, context=reference.context()))
-        sealing = Sealing(pieces, data_key=data_key, context=reference.context())
-        self.driver.store(_location(reference.at), sealing, ttl_seconds=self.ttl_seconds)
+            return replace(protected, inline=sealing.seal(*pieces, data_key=data_key, context=reference.context()))
+        sealed = Sealing(pieces, data_key=data_key, context=reference.context())
+        self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
         return protected
 
     def _fetch(self, references: Sequence[Reference], data_keys: Sequence[bytes]) -> list[Opening]:
@@ -147,7 +148,7 @@ class ExclusiveStore:
                 opening.write(reference.inline)
             else:
                 self._check_driver(reference)
-                wanted.append(Wanted(_location(str(reference.at)), opening, reference.size + envelope.TAG_BYTES))
+                wanted.append(Wanted(_location(str(reference.at)), opening, reference.size + sealing.TAG_BYTES))
         if wanted:
             self.driver.read_many(wanted)
         return openings
@@ -185,7 +186,7 @@ class ExclusiveStore:
             )
 
     def _check_size(self, size: int, key: str) -> None:
-        limits = [envelope.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - envelope.TAG_BYTES]
+        limits = [sealing.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - sealing.TAG_BYTES]
         if size > min(limits):
             raise StorageError(
                 f"The value of key {key!r} is {size:,} bytes encoded; the {self.driver.type} store takes at most "

@@ -20,7 +20,7 @@ from benchmarks.plan import FULL_PLAN, QUICK_PLAN, Plan
 from benchmarks.report import print_report
 from benchmarks.results import PUBLISHED, RESULTS
 from benchmarks.stacks import BACKENDS, ROOT, Bench, Say, running
-from demo.processes import ServerFailedError, stop_on_sigterm
+from stack.processes import ServerFailedError, stop_on_sigterm
 
 _CHART: Final = ROOT / "docs" / "performance.svg"
 _BROKEN, _INTERRUPTED = 2, 130

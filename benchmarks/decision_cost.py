@@ -35,7 +35,7 @@ from urllib.parse import quote
 import httpx
 
 from benchmarks.decision_server import DECISIONS, TIMES, api_server
-from demo.postgres import postgres_server
+from stack.postgres import postgres_server
 
 WARM_UP = 30
 READERS = 8

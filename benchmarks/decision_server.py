@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from demo.processes import free_port
+from stack.processes import free_port
 
 PLUGIN = "airflow_provider_exclusive.plugins.exclusive"
 TIMES = "/decision-times"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from demo import postgres, redis_server
+from stack import postgres, redis_server
 
 _PACKAGES = (
     "airflow-provider-exclusive",

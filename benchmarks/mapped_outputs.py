@@ -45,8 +45,8 @@ def push(dag_id: str, run_id: str, api_server_url: str) -> None:
 
 
 def _rows(dag_id: str, run_id: str, map_index: int, ti_id: str) -> dict[str, Any]:
-    from airflow_provider_exclusive.composition import current_store
-    from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
+    from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope, TaskIdentity
+    from airflow_provider_exclusive.wiring import current_store
 
     producer = TaskIdentity(dag_id, run_id, TASK, map_index, ti_id)
     scope = ConsumerScope((Clause(dag_id, READER, run_id),))

@@ -207,7 +207,7 @@ def _try_out(task: Task, payload: Payload) -> dict[str, str]:
 
 
 def _codecs() -> Any:
-    from airflow_provider_exclusive.composition import create_codecs
+    from airflow_provider_exclusive.wiring import create_codecs
 
     return create_codecs(allow_cloudpickle=False)
 

@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import psutil
 
-from airflow_provider_exclusive import keyring
-from airflow_provider_exclusive.envelope import KEY_BYTES
+from airflow_provider_exclusive.crypto import keyring
+from airflow_provider_exclusive.crypto.sealing import KEY_BYTES
 from benchmarks.floor import socket_server
 from benchmarks.probe import Order
 from benchmarks.results import read_results
-from demo.environment import exclusive_options
-from demo.postgres import postgres_server
-from demo.processes import HOST, wait_until
-from demo.redis_server import RedisServer, redis_server
-from demo.stack import AirflowStack, ServerFailedError
+from stack.airflow import AirflowStack, ServerFailedError
+from stack.environment import exclusive_options
+from stack.postgres import postgres_server
+from stack.processes import HOST, wait_until
+from stack.redis_server import RedisServer, redis_server
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BACKENDS: Final = {

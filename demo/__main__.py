@@ -12,13 +12,13 @@ from typing import Final
 
 from rich.console import Console
 
-from demo.environment import exclusive_options
 from demo.examples import EXAMPLES
 from demo.outcome import Outcome, judge, run_of
-from demo.processes import ServerFailedError, stop_on_sigterm
-from demo.redis_server import redis_server
 from demo.report import print_table
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.environment import exclusive_options
+from stack.processes import ServerFailedError, stop_on_sigterm
+from stack.redis_server import redis_server
 
 _DAGS: Final = Path(__file__).resolve().parent.parent / "example_dags"
 _UNSATISFIED, _BROKEN, _INTERRUPTED = 1, 2, 130

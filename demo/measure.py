@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.composition import current_store
-from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.wiring import current_store
 
 
 def weigh(row: dict[str, Any]) -> dict[str, Any]:

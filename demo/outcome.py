@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from demo.examples import Example, Reading, Refusal
-from demo.metadata import XComRow
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.metadata import XComRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from demo.metadata import XComRow
 from demo.outcome import Outcome, is_reference, readers, refusal_reason
-from demo.processes import ServerFailedError
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.metadata import XComRow
+from stack.processes import ServerFailedError
 
 _COLUMNS = ("task", "key", "type", "codec", "size", "lies in", "in database", "Airflow's own", "read by", "refused")
 _RIGHT = frozenset({"size", "in database", "Airflow's own"})

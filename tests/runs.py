@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
 
 LAST_LINES = 15
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from airflow_provider_exclusive.cli.output import emit, emit_json
-from airflow_provider_exclusive.keyring import PrivateKey, format_key
+from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key
 
 _TEXT: Final = """\
 # A fresh key pair, key_id {key_id}. It is shown this once and stored nowhere.

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.exceptions import EnvelopeError
-from airflow_provider_exclusive.hand_over import RECORD_KEY
-from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes import Clause, TaskIdentity
+from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
+from airflow_provider_exclusive.scopes.scope import Clause, TaskIdentity
 
 _OUTCOMES: Final = {
     "exclusive.read": "read",

@@ -11,7 +11,7 @@ from shlex import quote
 from typing import Any, Final
 
 from airflow_provider_exclusive.cli.output import did_you_mean, fail
-from airflow_provider_exclusive.reference import MARKER
+from airflow_provider_exclusive.format.reference import MARKER
 
 EVENTS: Final = ("exclusive.read", "exclusive.denied", "exclusive.write_denied")
 _KNOWN_RUNS: Final = 1000

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from airflow_provider_exclusive.declarations import ConsumersHook, argument_of, downstream_of, find_hook, inputs_of
-from airflow_provider_exclusive.parse_check import find_contradictions
-from airflow_provider_exclusive.scope_declarations import EVERY_KEY, RETURN_KEY, Declared
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.definitions.consumers import (
+    ConsumersHook,
+    argument_of,
+    downstream_of,
+    find_hook,
+    inputs_of,
+)
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions
+from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
 
 # A clause for any run and one for the same run look alike within a Dag, so any run will do.
 _SOME_RUN: Final = "some run"

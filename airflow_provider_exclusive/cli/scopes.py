@@ -10,7 +10,7 @@ from airflow_provider_exclusive.cli.dag_source import load_dag
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, printable
 from airflow_provider_exclusive.cli.scope_report import DagScopes, describe
-from airflow_provider_exclusive.scope_declarations import EVERY_KEY
+from airflow_provider_exclusive.scopes.declaration import EVERY_KEY
 
 
 @failing_clearly

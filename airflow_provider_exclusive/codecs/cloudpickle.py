@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.codecs.base import Codec, Payload
-from airflow_provider_exclusive.codecs.refusal import origin, qualified_name
+from airflow_provider_exclusive.codecs.errors import origin, qualified_name
 from airflow_provider_exclusive.exceptions import CodecError
 
 

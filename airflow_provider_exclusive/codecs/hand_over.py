@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from airflow_provider_exclusive.access.hand_over import HandOver
 from airflow_provider_exclusive.codecs.base import Codec, Payload
 from airflow_provider_exclusive.exceptions import CodecError
-from airflow_provider_exclusive.hand_over import HandOver
 
 
 class HandOverCodec(Codec):
-    """Carries :class:`~airflow_provider_exclusive.hand_over.HandOver` and nothing else."""
+    """Carries :class:`~airflow_provider_exclusive.access.hand_over.HandOver` and nothing else."""
 
     name: ClassVar[str] = "hand-over"
 

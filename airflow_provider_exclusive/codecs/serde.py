@@ -16,10 +16,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
-from airflow_provider_exclusive.codecs.arrow import ArrowCodec
+from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.base import Codec, Payload
-from airflow_provider_exclusive.codecs.places import parts_of
-from airflow_provider_exclusive.codecs.refusal import origin, qualified_name, refusal
+from airflow_provider_exclusive.codecs.errors import origin, parts_of, qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
 _READABLE_CHARACTERS: Final = 200

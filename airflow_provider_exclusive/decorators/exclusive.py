@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk.bases.decorator import TaskDecorator, task_decorator_factory
 
-from airflow_provider_exclusive.declarations import create_hook
+from airflow_provider_exclusive.definitions.consumers import create_hook
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 
 

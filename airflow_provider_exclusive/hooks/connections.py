@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
 
 DEFAULT_REDIS_PORT: Final = 6379
 _HIGHEST_PORT: Final = 65535

@@ -9,12 +9,12 @@ from typing import Any
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
-from airflow_provider_exclusive import dag_runs
-from airflow_provider_exclusive.declarations import find_hook
+from airflow_provider_exclusive.access.hand_over import Source
+from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.inputs import REQUIRED, ExclusiveInput, find_source
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
-from airflow_provider_exclusive.hand_over import Source
-from airflow_provider_exclusive.inputs import REQUIRED, ExclusiveInput, find_source
-from airflow_provider_exclusive.scope_declarations import RETURN_KEY
+from airflow_provider_exclusive.execution_time import dag_runs
+from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
 
 _PAIR = 2
 

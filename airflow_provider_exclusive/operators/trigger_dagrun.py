@@ -10,13 +10,13 @@ from airflow.sdk.bases.operator import get_merged_defaults
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.sdk.exceptions import DagRunTriggerException
 
-from airflow_provider_exclusive import dag_runs
-from airflow_provider_exclusive.declarations import ConsumersHook, create_hook
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
+from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
-from airflow_provider_exclusive.finality import final_errors
-from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
-from airflow_provider_exclusive.operators import outputs, triggering
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.execution_time import dag_runs
+from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.operators import outputs, waiting
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
 
 _KEYS: Final = "exclusive_keys"
 
@@ -85,7 +85,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         trigger.wait_for_completion = True
         if trigger.deferrable:
             raise trigger
-        triggering.trigger_and_wait(trigger, context["ti"], self.log)
+        waiting.trigger_and_wait(trigger, context["ti"], self.log)
         return self._collected(context["ti"])
 
     def execute_complete(self, context: Any, event: Any) -> Any:

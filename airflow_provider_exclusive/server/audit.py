@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.server import metrics
 from airflow_provider_exclusive.server.callers import Caller
 

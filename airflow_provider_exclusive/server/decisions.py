@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_exclusive import access
-from airflow_provider_exclusive.coordinates import Requested, is_kept_as
+from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access.coordinates import Requested, is_kept_as
+from airflow_provider_exclusive.access.hand_over import HandOvers
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
-from airflow_provider_exclusive.hand_over import HandOvers
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import Reference, is_escaped, is_reference_row, without_answer
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row, without_answer
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
 
@@ -84,7 +84,7 @@ class Decisions:
             return
         data_key = None
         if requested.matches(reference):
-            access.decide(_live_reader(caller, reference), reference, hand_overs)
+            decision.decide(_live_reader(caller, reference), reference, hand_overs)
             data_key = self._unwrap(reference)
         answer.rows[position] = reference.to_answer(data_key)
         answer.opens |= data_key is not None and not reference.scope.is_open

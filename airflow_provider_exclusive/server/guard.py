@@ -11,14 +11,14 @@ from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
-from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.compat.execution_api import Function, Replacement
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.scopes import TaskIdentity
-from airflow_provider_exclusive.server import answers, callers, decisions
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import ASKING, Asking
-from airflow_provider_exclusive.server.seam import Function, Replacement
 
 PROBE_DAG: Final = "airflow_provider_exclusive"
 """No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` asks for one to see itself refused."""
@@ -45,7 +45,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
         if dag_id == PROBE_DAG:
             held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
             message = f"This is how the plugin refuses. The ids of its private keys: {held}."
-            answers.forbid(AccessDeniedError(message, reason="exclusive-probe"))
+            responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[ASKING] = asking = Asking(token.id, request)
         if request.method not in _READS:
             requested = Requested(dag_id, run_id, task_id, _map_index(request), xcom_key)
@@ -63,7 +63,7 @@ def _integers() -> Any:
 
 
 def _check_write(asking: Asking, requested: Requested, session: Any, trail: AuditTrail) -> None:
-    with answers.deciding("write", requested, asking, session, trail):
+    with responses.deciding("write", requested, asking, session, trail):
         if requested.map_index is None:
             raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
         target = TaskIdentity(requested.dag_id, str(requested.run_id), str(requested.task_id), requested.map_index)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from airflow_provider_exclusive import envelope
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import EnvelopeError
-from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, read_pointer
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import Reference, is_reference_row
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive.format.reference import Reference, is_reference_row
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
 from airflow_provider_exclusive.server import callers
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class ServerHandOvers:
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
 
     def of(self, dag_id: str, run_id: str) -> HandOver | None:
-        """See :class:`~airflow_provider_exclusive.hand_over.HandOvers`."""
+        """See :class:`~airflow_provider_exclusive.access.hand_over.HandOvers`."""
         run = (dag_id, run_id)
         if run not in self._found:
             self._found[run] = self._look_up(dag_id, run_id)
@@ -76,7 +76,7 @@ def _open(reference: Reference, keyring: Keyring) -> bytes:
         raise ValueError("it is not as the operator writes it")
     context = reference.context()
     data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
-    return bytes(envelope.open_sealed(reference.inline, data_key=data_key, context=context))
+    return bytes(sealing.open_sealed(reference.inline, data_key=data_key, context=context))
 
 
 @cache

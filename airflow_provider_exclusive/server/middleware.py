@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
-from airflow_provider_exclusive.reference import MARKER
+from airflow_provider_exclusive.format.reference import MARKER
 from airflow_provider_exclusive.server import audit, metrics
-from airflow_provider_exclusive.server.attachment import attach
+from airflow_provider_exclusive.server.install import attach
 from airflow_provider_exclusive.server.reads import DECIDED
 
 log = logging.getLogger(__name__)

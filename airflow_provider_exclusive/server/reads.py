@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.coordinates import Requested
-from airflow_provider_exclusive.reference import is_reference_row
-from airflow_provider_exclusive.server import answers, audit, callers, metrics
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.compat.execution_api import Function, Replacement
+from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.server import audit, callers, metrics, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import ASKING, Asking
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
-from airflow_provider_exclusive.server.seam import Function, Replacement
 
 DECIDED: Final = "exclusive_decided"
 """In the ASGI scope of a request: everything in its answer was decided here."""
@@ -97,7 +97,7 @@ def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, origina
 def _decide(
     decisions: Decisions, trail: AuditTrail, rows: Sequence[Any], requested: Requested, asking: Asking, session: Any
 ) -> list[Any]:
-    with answers.deciding("read", requested, asking, session, trail):
+    with responses.deciding("read", requested, asking, session, trail):
         with metrics.timed(metrics.DECISION):
             connection = session.connection()
             caller = callers.find_caller(asking.ti_id, connection)

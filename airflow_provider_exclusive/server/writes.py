@@ -9,14 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.coordinates import Requested
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.compat.execution_api import Function, Replacement
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
-from airflow_provider_exclusive.reference import holds_letter
-from airflow_provider_exclusive.server import answers, callers
+from airflow_provider_exclusive.format.reference import holds_letter
+from airflow_provider_exclusive.server import callers, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import ASKING, Asking
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.seam import Function, Replacement
 
 _COORDINATES: Final = ("dag_id", "run_id", "task_id", "map_index", "key")
 
@@ -42,7 +42,7 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
 def _take_in(
     decisions: Decisions, trail: AuditTrail, row: Any, requested: Requested, asking: Asking, session: Any
 ) -> dict[str, Any]:
-    with answers.deciding("write", requested, asking, session, trail):
+    with responses.deciding("write", requested, asking, session, trail):
         writer = callers.identity_of(asking.ti_id, session)
         try:
             return decisions.take_in(row, writer=writer, key=str(requested.key))

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive import runtime
-from airflow_provider_exclusive.coordinates import Requested, Target
-from airflow_provider_exclusive.finality import server_refusals
-from airflow_provider_exclusive.xcom import exchange, expectations
-from airflow_provider_exclusive.xcom.preloading import preload_before_forks
+from airflow_provider_exclusive.access.coordinates import Requested, Target
+from airflow_provider_exclusive.execution_time import running_task
+from airflow_provider_exclusive.execution_time.failures import server_refusals
+from airflow_provider_exclusive.xcom import declared, exchange
+from airflow_provider_exclusive.xcom.preload import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
@@ -107,7 +107,7 @@ class ExclusiveXComBackend(BaseXCom):
         requested = Requested.one(query)
         if isinstance(found, _Row):
             return exchange.pull([found.content], requested)[0]
-        if expectations.expects_reference(requested, runtime.current()):
+        if declared.expects_reference(requested, running_task.current()):
             # Airflow answers None for a missing row and for one that holds null, which no exclusive task writes.
             where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
             with _rows_handed_through():
@@ -151,7 +151,7 @@ def _open_all(found: Any, requested: Requested) -> Any:
 
 def _locate(coordinate: Any, key: str) -> Target:
     """Read the ``XComCoordinate`` of Airflow 3.4; it knows whose write this is, but not the map index."""
-    running = runtime.current()
+    running = running_task.current()
     is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
     map_index = running.identity.map_index if running is not None and is_own else None
     return Target(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)

@@ -15,20 +15,21 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive import concealment, dag_runs, declarations, runtime
-from airflow_provider_exclusive.composition import current_audit, current_driver, current_store, offload_threshold
-from airflow_provider_exclusive.coordinates import Requested, Target
-from airflow_provider_exclusive.declarations import ConsumersHook
-from airflow_provider_exclusive.envelope import MAX_PAYLOAD_BYTES
+from airflow_provider_exclusive.access.coordinates import Requested, Target
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, HandOvers, NoHandOvers
+from airflow_provider_exclusive.crypto.sealing import MAX_PAYLOAD_BYTES
+from airflow_provider_exclusive.definitions import consumers
+from airflow_provider_exclusive.definitions.consumers import ConsumersHook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, InvalidScopeError
-from airflow_provider_exclusive.finality import final_errors
-from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, HandOvers, NoHandOvers
-from airflow_provider_exclusive.reference import Reference, escape, is_escaped, is_reference_row
-from airflow_provider_exclusive.runtime import Opened, RunningTask
-from airflow_provider_exclusive.scope_declarations import RETURN_KEY
-from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
+from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
+from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
+from airflow_provider_exclusive.format.reference import Reference, escape, is_escaped, is_reference_row
+from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
+from airflow_provider_exclusive.scopes.scope import OPEN, TaskIdentity
 from airflow_provider_exclusive.store import purge as purge_payload
-from airflow_provider_exclusive.xcom import expectations
+from airflow_provider_exclusive.wiring import current_audit, current_driver, current_store, offload_threshold
+from airflow_provider_exclusive.xcom import declared
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def push(value: Any, target: Target) -> Any:
     :raises AccessDeniedError: if an exclusive task writes elsewhere than at its own coordinates.
     :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
     """
-    running = runtime.current()
-    if expectations.is_airflows_own(target.key, running.task if running else None):
+    running = running_task.current()
+    if declared.is_airflows_own(target.key, running.task if running else None):
         return _serialize(value)
     with final_errors():
         if target.key == RECORD_KEY:
@@ -67,7 +68,7 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
     :raises ExclusiveError: if one cannot be opened, or is not what stands at that coordinate.
     """
     with final_errors():
-        running = runtime.current()
+        running = running_task.current()
         references = {
             position: _checked_reference(row, requested, running)
             for position, row in enumerate(rows)
@@ -101,7 +102,7 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, hook: ConsumersH
     scope = hook.declaration.resolve(
         key,
         producer=running.identity,
-        downstream=declarations.downstream_of(running.task),
+        downstream=consumers.downstream_of(running.task),
         parts=list(value) if is_whole else None,
     )
     reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=hook.codec)
@@ -142,7 +143,7 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
         return []
     secret = [reference for reference in references if not reference.scope.is_open]
     if secret:
-        concealment.prepare()
+        redaction.prepare()
     reader = running.identity if running else None
     try:
         values = current_store().get_many(references, reader=reader, hand_overs=_hand_overs(running))
@@ -199,7 +200,7 @@ def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:
 
 
 def _plain_value(row: Any, requested: Requested | None, running: RunningTask | None) -> Any:
-    producer = expectations.exclusive_producer(requested, running)
+    producer = declared.exclusive_producer(requested, running)
     if producer is not None:
         raise EnvelopeError(
             f"An output of task {producer!r} was asked for and a plain value lies there, but that task is exclusive: "
@@ -211,7 +212,7 @@ def _plain_value(row: Any, requested: Requested | None, running: RunningTask | N
 
 def _hook_of(running: RunningTask) -> ConsumersHook | None:
     if running.outputs is None and running.task is not None:
-        return declarations.find_hook(running.task)
+        return consumers.find_hook(running.task)
     hook: ConsumersHook | None = running.outputs
     return hook
 
@@ -223,7 +224,7 @@ def _declared_at(references: Sequence[Reference], running: RunningTask | None) -
         return ""
     for reference in references:
         task = dag.task_dict.get(reference.producer.task_id) if reference.producer.dag_id == dag.dag_id else None
-        hook = declarations.find_hook(task) if task is not None else None
+        hook = consumers.find_hook(task) if task is not None else None
         if hook is not None and hook.declared_at is not None:
             return f" The scope is declared at {hook.declared_at}."
     return ""

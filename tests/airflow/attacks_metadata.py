@@ -16,13 +16,13 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import delete, insert, select
 
-from airflow_provider_exclusive import composition, config
+from airflow_provider_exclusive import config, wiring
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
-from airflow_provider_exclusive.data_keys import HandedDataKeys, OwnDataKeys
-from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver, Source
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import MARKER, escape
-from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.format.reference import MARKER, escape
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.airflow.attacks_places import SCOPES, Output, Place, next_dag, outputs_of, places_of
 from tests.airflow.attacks_world import Record, World, conf_of
@@ -69,7 +69,7 @@ class Rows:
         return TaskIdentity(*place, str(self.ids[place]))
 
     def seal_output(self, output: Output) -> dict[str, Any]:
-        store = composition.current_store()
+        store = wiring.current_store()
         scope = resolve(output)
         value = f"a value of {output}"
         return store.put(value, producer=self.identity(output.at), key=output.key, scope=scope).to_row()
@@ -172,7 +172,7 @@ def own_keyring() -> Keyring:
 
 
 def store_of(record: Record) -> ExclusiveStore:
-    store = replace(composition.current_store(), inline_bytes=10**6, codecs=CodecRegistry([Verbatim()]))
+    store = replace(wiring.current_store(), inline_bytes=10**6, codecs=CodecRegistry([Verbatim()]))
     match record.kind:
         case "letter":
             return replace(store, keys=HandedDataKeys(own_keyring().keys[0].public))

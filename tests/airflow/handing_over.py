@@ -17,10 +17,10 @@ from airflow.sdk.definitions._internal.contextmanager import _CURRENT_CONTEXT
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_provider_exclusive import composition, get_exclusive_input
+from airflow_provider_exclusive import get_exclusive_input, wiring
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.exceptions import ExclusiveError
-from airflow_provider_exclusive.hand_over import RECORD_KEY, HandOver
-from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.format.reference import Reference
 from tests.airflow.running import Run, serialize
 
 _days = itertools.count()
@@ -103,5 +103,5 @@ class Outcomes(dict):
 def record_of(run: Run, task_id: str = "hand_over", map_index: int = -1) -> HandOver:
     """Open the hand-over record of a trigger task."""
     reference = Reference.from_row(run.xcom_rows()[task_id, map_index, RECORD_KEY])
-    record = composition.current_store().get(reference, reader=None)
+    record = wiring.current_store().get(reference, reader=None)
     return HandOver.from_record(record, trigger=reference.producer)

@@ -12,10 +12,10 @@ from airflow.sdk import DAG, get_current_context, task
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_provider_exclusive import composition, config
-from airflow_provider_exclusive.data_keys import HandedDataKeys
-from airflow_provider_exclusive.scope_declarations import Consumer, ScopeDeclaration
-from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
+from airflow_provider_exclusive import config, wiring
+from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys
+from airflow_provider_exclusive.scopes.declaration import Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes.scope import OPEN, TaskIdentity
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
 DATES = {
@@ -180,7 +180,7 @@ def _declare() -> DAG:
 
 def _seal(place: Place, key: str, kind: str, clauses: tuple[Clause, ...], world: World) -> Cell:
     ring = config.read_keyring(config.read_settings())
-    store = composition.current_store()
+    store = wiring.current_store()
     producer = world.identity(place)
     consumers = [
         Consumer(c.task, dag=world.other_dag(place.dag) if c.other_dag else None, any_run=c.any_run) for c in clauses

@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, consumers, exclusive_input, exclusive_task
+from airflow_provider_exclusive.access.hand_over import read_pointer
 from airflow_provider_exclusive.exceptions import AccessDeniedError, HandOverError
-from airflow_provider_exclusive.hand_over import read_pointer
-from airflow_provider_exclusive.operators import triggering
-from airflow_provider_exclusive.reference import is_reference_row
+from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.operators import waiting
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag, read_rows
 
@@ -32,7 +32,7 @@ def extract():
 def when_waiting(monkeypatch):
     """What happens while the operator waits; it waits in its own code, and nothing else runs the triggered run."""
     actions = []
-    monkeypatch.setattr(triggering, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
     return actions
 
 

@@ -12,12 +12,13 @@ from airflow.sdk.execution_time import task_runner
 from airflow.utils.session import create_session
 from starlette.testclient import TestClient
 
-from airflow_provider_exclusive import access, dag_runs, runtime
-from airflow_provider_exclusive.coordinates import Requested
-from airflow_provider_exclusive.encoding import to_base64
+from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
-from airflow_provider_exclusive.reference import Reference
-from airflow_provider_exclusive.runtime import RunningTask
+from airflow_provider_exclusive.execution_time import dag_runs, running_task
+from airflow_provider_exclusive.execution_time.running_task import RunningTask
+from airflow_provider_exclusive.format.canonical import to_base64
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
@@ -53,14 +54,14 @@ def rows(world):
 @pytest.fixture
 def worker(world, rows, monkeypatch):
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(world, rows), raising=False)
-    monkeypatch.setattr(runtime, "_last_seen", None)
+    monkeypatch.setattr(running_task, "_last_seen", None)
 
     def ask(case: Case) -> str:
         """Decide as the backend does in the process of the reader."""
-        running = runtime._last_seen = RunningTask(rows.identity(case.reader), task=None)
+        running = running_task._last_seen = RunningTask(rows.identity(case.reader), task=None)
         reference = Reference.from_row(rows.xcoms[case.output])
         try:
-            access.decide(running.identity, reference, dag_runs.hand_overs_of(running))
+            decision.decide(running.identity, reference, dag_runs.hand_overs_of(running))
         except AccessDeniedError:
             return "denied"
         except ExclusiveError:

@@ -17,12 +17,12 @@ from jinja2 import UndefinedError
 
 from airflow_provider_exclusive import (
     ExclusiveTriggerDagRunOperator,
-    composition,
     exclusive_input,
     exclusive_task,
     get_exclusive_input,
-    runtime,
+    wiring,
 )
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, to_pointer
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     EnvelopeError,
@@ -30,8 +30,8 @@ from airflow_provider_exclusive.exceptions import (
     InvalidScopeError,
     PayloadNotFoundError,
 )
-from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY, to_pointer
-from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.execution_time import running_task
+from airflow_provider_exclusive.format.reference import Reference
 from tests.airflow.handing_over import Outcomes, Triggered, record_of
 from tests.airflow.running import Run, a_dag, everything_kept, write_row
 
@@ -188,7 +188,7 @@ class TestWhatWasNotHandedOver:
         )
 
     def test_outside_a_task_there_is_nothing_to_ask(self, monkeypatch):
-        monkeypatch.setattr(runtime, "_last_seen", None)
+        monkeypatch.setattr(running_task, "_last_seen", None)
 
         with pytest.raises(HandOverError, match=r"no task runs.*exclusive_input\.overriding\(\{'rows': …\}\)"):
             get_exclusive_input("rows")
@@ -204,7 +204,7 @@ class TestSourcesThatChanged:
         parent = hand_over(triggered, rows="first")
         conf = triggered.dag_run.conf
         reference = Reference.from_row(parent.xcom_rows()["extract_rows", -1, "return_value"])
-        store = composition.current_store()
+        store = wiring.current_store()
 
         def put(value, store=store, **changes):
             written = {"producer": reference.producer, "key": reference.key, "scope": reference.scope} | changes
@@ -433,6 +433,6 @@ class TestTestValues:
 
 
 def test_a_pointer_holds_coordinates_only():
-    identity = runtime.TaskIdentity("parent", "run", "hand_over", 3, "an id that is no coordinate")
+    identity = running_task.TaskIdentity("parent", "run", "hand_over", 3, "an id that is no coordinate")
 
     assert to_pointer(identity) == {"dag_id": "parent", "run_id": "run", "task_id": "hand_over", "map_index": 3}

@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import task, task_group
 
 from airflow_provider_exclusive import exclusive_task
-from airflow_provider_exclusive.parse_check import find_contradictions
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from tests.airflow.running import Run, a_dag
 
 pytestmark = pytest.mark.skipif(

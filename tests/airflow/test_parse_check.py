@@ -13,11 +13,12 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
 from airflow.sdk import DAG, TaskGroup, task, task_group
 
-from airflow_provider_exclusive import DOWNSTREAM, Consumer, composition, consumers, declarations, exclusive_task
+from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task, wiring
 from airflow_provider_exclusive.cli import scope_report
+from airflow_provider_exclusive.definitions.consumers import CODECS
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
-from airflow_provider_exclusive.parse_check import find_contradictions
-from airflow_provider_exclusive.scope_declarations import ScopeDeclaration
+from airflow_provider_exclusive.scopes.declaration import ScopeDeclaration
 
 
 def a_dag(**kwargs):
@@ -419,9 +420,9 @@ class TestBadClauses:
             consumers("load", codec=codec)
 
     def test_the_codecs_that_can_be_asked_for_are_those_of_a_deployment(self):
-        known = composition.create_codecs(allow_cloudpickle=True)
+        known = wiring.create_codecs(allow_cloudpickle=True)
 
-        assert set(declarations.CODECS) == set(known._codecs) - {"hand-over"}
+        assert set(CODECS) == set(known._codecs) - {"hand-over"}
 
     @pytest.mark.parametrize(
         "declare",

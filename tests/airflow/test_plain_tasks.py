@@ -12,8 +12,8 @@ from airflow.sdk import task
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_exclusive import composition, exclusive_task
-from airflow_provider_exclusive.reference import MARKER, is_reference_row
+from airflow_provider_exclusive import exclusive_task, wiring
+from airflow_provider_exclusive.format.reference import MARKER, is_reference_row
 from tests.airflow.running import Run, a_dag
 
 VALUES = [
@@ -118,7 +118,7 @@ def test_a_plain_task_may_write_another_tasks_xcom_as_ever():
 def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
     from airflow.sdk.execution_time import task_runner
 
-    from airflow_provider_exclusive import runtime
+    from airflow_provider_exclusive.execution_time import running_task
 
     # As in a fresh process: nothing was opened yet, so nothing has been wrapped.
     for name in ("_serialize_rendered_fields", "_render_map_index"):
@@ -126,7 +126,7 @@ def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
         while getattr(function, "conceals_exclusive_values", False):
             function = function.__wrapped__
         monkeypatch.setattr(task_runner, name, function)
-    monkeypatch.setattr(runtime, "_last_seen", None)
+    monkeypatch.setattr(running_task, "_last_seen", None)
     with a_dag() as dag:
 
         @exclusive_task
@@ -149,7 +149,7 @@ class TestWithAConfiguredStore:
     @pytest.fixture(autouse=True)
     def store(self, tmp_path, monkeypatch):
         monkeypatch.setenv("AIRFLOW__EXCLUSIVE__STORAGE", f"file://{tmp_path}/store")
-        caches = (composition._settings, composition._driver, composition._store)
+        caches = (wiring._settings, wiring._driver, wiring._store)
         for cached in caches:
             cached.cache_clear()
         yield tmp_path / "store"
@@ -189,7 +189,7 @@ class TestWithAConfiguredStore:
 
     def test_zero_keeps_everything_in_the_row(self, monkeypatch):
         monkeypatch.setenv("AIRFLOW__EXCLUSIVE__OFFLOAD_BYTES", "0")
-        composition._settings.cache_clear()
+        wiring._settings.cache_clear()
 
         _, row = push_and_pull("x" * 100_000)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from airflow_provider_exclusive.parse_check import find_contradictions
-from airflow_provider_exclusive.reference import is_reference_row
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions
+from airflow_provider_exclusive.format.reference import is_reference_row
 from tests.airflow.running import Run
 
 ROOT = Path(__file__).resolve().parent.parent.parent

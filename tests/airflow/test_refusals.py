@@ -12,8 +12,8 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_exclusive import Consumer, composition, consumers, exclusive_task
-from airflow_provider_exclusive.coordinates import Target
+from airflow_provider_exclusive import Consumer, consumers, exclusive_task, wiring
+from airflow_provider_exclusive.access.coordinates import Target
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -198,11 +198,11 @@ class TestReadersOutsideTheScope:
         assert refused
 
     def test_code_without_a_task_is_refused(self):
-        from airflow_provider_exclusive import runtime
+        from airflow_provider_exclusive.execution_time import running_task
         from airflow_provider_exclusive.xcom import exchange
 
         run = run_with_reader(Reader())
-        runtime._last_seen = None
+        running_task._last_seen = None
 
         with pytest.raises(AccessDeniedError, match="no running task") as refusal:
             exchange.pull([run.xcom_rows()["extract", -1, "return_value"]], None)
@@ -388,7 +388,7 @@ class TestPayloadsThatWereTamperedWith:
 
     def payload(self, ti) -> Path:
         location = rows_of(ti)["extract", -1, "return_value"]["at"].removeprefix("files:")
-        return composition.current_driver()._root / location
+        return wiring.current_driver()._root / location
 
     def test_a_changed_payload_does_not_open(self):
         def flip(ti):
@@ -413,8 +413,7 @@ class TestPayloadsThatWereTamperedWith:
         def swap(ti):
             rows = rows_of(ti)
             paths = [
-                composition.current_driver()._root / rows["extract", -1, key]["at"].removeprefix("files:")
-                for key in "ab"
+                wiring.current_driver()._root / rows["extract", -1, key]["at"].removeprefix("files:") for key in "ab"
             ]
             contents = [path.read_bytes() for path in paths]
             for path, content in zip(paths, reversed(contents), strict=True):
@@ -457,7 +456,7 @@ class TestTheDeployment:
     @pytest.fixture(autouse=True)
     def fresh_process(self):
         def forget():
-            for cached in (composition._settings, composition._driver, composition._store):
+            for cached in (wiring._settings, wiring._driver, wiring._store):
                 cached.cache_clear()
 
         forget()
@@ -588,8 +587,8 @@ def test_a_payload_goes_with_its_row_though_airflow_decodes_the_key(pushed, clea
     run = Run(dag)
     row = run.xcom_rows()["work", -1, cleared]
     location = row["at"].partition(":")[2]
-    assert composition.current_driver().retrieve(location)
+    assert wiring.current_driver().retrieve(location)
 
     exchange.purge(row, Target(run.dag_id, run.run_id, "work", -1, cleared))
 
-    assert composition.current_driver().retrieve_many([location]) == [None]
+    assert wiring.current_driver().retrieve_many([location]) == [None]

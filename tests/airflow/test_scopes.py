@@ -17,7 +17,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive import DOWNSTREAM, consumers, exclusive_task
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.reference import is_reference_row
+from airflow_provider_exclusive.format.reference import is_reference_row
 from tests.airflow.running import Run, a_dag
 
 
@@ -585,10 +585,10 @@ class TestLifeCycle:
 
 
 def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
-    from airflow_provider_exclusive import composition
+    from airflow_provider_exclusive import wiring
 
     monkeypatch.setenv("AIRFLOW__EXCLUSIVE__AUDIT", "all")
-    composition._settings.cache_clear()
+    wiring._settings.cache_clear()
     with a_dag() as dag:
 
         @exclusive_task
@@ -604,7 +604,7 @@ def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
     monkeypatch.setattr(log, "handlers", [caplog.handler])
     with caplog.at_level("INFO", logger=log.name):
         Run(dag)
-    composition._settings.cache_clear()
+    wiring._settings.cache_clear()
 
     lines = [record.getMessage() for record in caplog.records if "exclusive.read" in record.getMessage()]
     assert len(lines) == 1

@@ -19,11 +19,12 @@ from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
-from airflow_provider_exclusive import composition, config, exclusive_task, keyring
-from airflow_provider_exclusive.coordinates import Requested
-from airflow_provider_exclusive.data_keys import HandedDataKeys
-from airflow_provider_exclusive.reference import Reference
-from airflow_provider_exclusive.scopes import OPEN, TaskIdentity
+from airflow_provider_exclusive import config, exclusive_task, wiring
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.crypto import keyring
+from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import OPEN, TaskIdentity
 from airflow_provider_exclusive.server import audit
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.middleware import ExclusiveMiddleware
@@ -377,7 +378,7 @@ class TestWrites:
 def letter_of(world, task_id="stranger", key="letter", **change) -> dict:
     """Return what a worker with only the public key pushes."""
     ring = config.read_keyring(config.read_settings())
-    store = replace(composition.current_store(), keys=HandedDataKeys(ring.keys[0].public), inline_bytes=1_000)
+    store = replace(wiring.current_store(), keys=HandedDataKeys(ring.keys[0].public), inline_bytes=1_000)
     producer = replace(world.identity(task_id), **change)
     return store.put("by letter", producer=producer, key=key, scope=OPEN).to_row()
 
@@ -422,7 +423,7 @@ class TestLetters:
         assert "letter" not in stored
         assert stored["wrapped_key"]
         answered = Reference.from_answer(world.get("stranger", "letter").json()["value"])
-        store = replace(composition.current_store(), keys=HandedDataKeys(b"p" * 32))
+        store = replace(wiring.current_store(), keys=HandedDataKeys(b"p" * 32))
         assert store.get(answered, reader=None) == "by letter"
         world.write("DELETE", "stranger", key="letter", by="stranger")
 
@@ -533,7 +534,7 @@ class TestAudit:
             lambda world: {"__exclusive__": 1},
             lambda world: {"__exclusive__": "plain", "value": {"__exclusive__": 3}},
             lambda world: (
-                composition.current_store()
+                wiring.current_store()
                 .put("open", producer=world.identity("secret"), key="return_value", scope=OPEN)
                 .to_row()
             ),
@@ -588,7 +589,7 @@ class TestAudit:
 
 
 def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):
-    from airflow_provider_exclusive.server import probe
+    from airflow_provider_exclusive.cli.doctor import probe
 
     response = client.get(
         "/execution/xcoms/airflow_provider_exclusive/probe/probe/probe",
@@ -597,7 +598,7 @@ def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):
 
     judged = probe._judge(response.status_code, response.headers.get("x-exclusive-plugin"), response.text)
     assert judged.is_proved
-    assert judged.key_ids == {composition.current_store().keys.key_id}
+    assert judged.key_ids == {wiring.current_store().keys.key_id}
 
 
 def test_no_home_of_a_developer_is_used():
@@ -608,7 +609,7 @@ def test_the_public_key_alone_opens_nothing_by_itself(world):
     from airflow_provider_exclusive.exceptions import ConfigurationError
 
     ring = config.read_keyring(config.read_settings())
-    store = replace(composition.current_store(), keys=HandedDataKeys(ring.keys[0].public))
+    store = replace(wiring.current_store(), keys=HandedDataKeys(ring.keys[0].public))
     assert keyring.key_id_of(ring.keys[0].public) == ring.current_key_id
 
     with pytest.raises(ConfigurationError, match="plugin 'exclusive' is not loaded"):

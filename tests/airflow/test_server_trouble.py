@@ -25,12 +25,12 @@ from airflow.utils.session import create_session
 from sqlalchemy import insert, select, table
 from starlette.testclient import TestClient
 
-from airflow_provider_exclusive import composition
-from airflow_provider_exclusive.coordinates import Requested
-from airflow_provider_exclusive.reference import Reference
-from airflow_provider_exclusive.scopes import TaskIdentity
+from airflow_provider_exclusive import wiring
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
 from airflow_provider_exclusive.server import audit, callers
-from airflow_provider_exclusive.server.attachment import attach
+from airflow_provider_exclusive.server.install import attach
 from tests.airflow.running import read_rows
 from tests.airflow.test_server import World
 
@@ -69,7 +69,7 @@ def add_mapped_rows(world, total: int) -> None:
     """Give task ``mapped`` genuine outputs up to ``total``: copies of its first task instance, each with its own."""
     first = world.ti_id("mapped", 0)
     scope = Reference.from_row(world.row("mapped", map_index=0)).scope
-    store = composition.current_store()
+    store = wiring.current_store()
     tasks, xcoms = TaskInstance.__table__, getattr(xcom, "XComModelV2", xcom.XComModel).__table__
     by_id = "task_instance_id" in xcoms.c  # since Airflow 3.4
     index = "region_index" if "region_index" in tasks.c else "map_index"

@@ -17,7 +17,7 @@ from airflow.utils.types import DagRunType
 from sqlalchemy import select
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, exclusive_task
-from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag
 

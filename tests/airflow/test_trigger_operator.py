@@ -14,16 +14,16 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_exclusive import (
     ExclusiveTriggerDagRunOperator,
-    composition,
     consumers,
-    declarations,
     exclusive_input,
     exclusive_task,
+    wiring,
 )
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, Source, read_pointer
+from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
-from airflow_provider_exclusive.hand_over import CONF_KEY, RECORD_KEY, Source, read_pointer
-from airflow_provider_exclusive.parse_check import find_contradictions
-from airflow_provider_exclusive.reference import is_reference_row
+from airflow_provider_exclusive.format.reference import is_reference_row
 from airflow_provider_exclusive.xcom import exchange
 from tests.airflow.handing_over import Outcomes, Triggered, record_of
 from tests.airflow.running import Run, a_dag
@@ -374,8 +374,8 @@ class TestRecord:
 class TestNothingIsCopied:
     @pytest.fixture
     def driver(self, monkeypatch):
-        counting = CountingDriver(composition.current_driver())
-        store = replace(composition.current_store(), driver=counting)
+        counting = CountingDriver(wiring.current_driver())
+        store = replace(wiring.current_store(), driver=counting)
         monkeypatch.setattr(exchange, "current_store", lambda: store)
         return counting
 
@@ -432,7 +432,7 @@ def test_its_scope_is_declared_where_the_dag_makes_it():
             task_id="trigger", trigger_dag_id="other", collect={"summary": "summarise"}
         )
 
-    assert declarations.find_hook(trigger).declared_at.path == __file__
+    assert find_hook(trigger).declared_at.path == __file__
 
 
 def test_the_serialized_dag_is_stable_and_names_no_memory():

@@ -1,7 +1,7 @@
 """
 A real Airflow for every test in this folder: API server, scheduler, Dag processor and triggerer on PostgreSQL.
 
-``airflow`` is one :class:`demo.stack.AirflowStack` for the whole session, with this package's backend and the files
+``airflow`` is one :class:`stack.airflow.AirflowStack` for the whole session, with this package's backend and the files
 driver switched on; starting it takes about half a minute. It serves ``example_dags/*.py`` and every file in
 ``tests/integration/dags/``: to test something end to end, put a Dag file there and write::
 
@@ -30,9 +30,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import airflow_environment, exclusive_options
-from demo.postgres import postgres_server
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.environment import airflow_environment, exclusive_options
+from stack.postgres import postgres_server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "example_dags"

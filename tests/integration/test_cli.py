@@ -15,8 +15,8 @@ from airflow_provider_exclusive.cli.doctor import redis, store
 from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings, connect_single_node
-from demo.environment import airflow_environment, exclusive_options
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
+from stack.environment import airflow_environment, exclusive_options
 from tests import services
 
 pytestmark = pytest.mark.integration

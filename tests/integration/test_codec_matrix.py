@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_exclusive.codecs.arrow import ArrowCodec
+from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.base import CodecRegistry
-from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
+from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
 from tests.same import same
 from tests.values import BEYOND, KEPT, MODULE

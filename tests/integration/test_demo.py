@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from demo import redis_server
-from demo.environment import clean_environment
-from demo.processes import ServerFailedError
+from stack import redis_server
+from stack.environment import clean_environment
+from stack.processes import ServerFailedError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A command that leaves its session and group and ignores what can be ignored, as a stubborn grandchild would.
@@ -28,7 +28,7 @@ time.sleep(600)
 OWNER = """
 import sys
 from pathlib import Path
-from demo.processes import LeashedProcess
+from stack.processes import LeashedProcess
 folder = Path(sys.argv[1])
 LeashedProcess("stubborn", [sys.executable, str(folder / "stubborn.py")],
                environment={"MARK": str(folder)}, folder=folder, log=folder / "log", grace=0.2)

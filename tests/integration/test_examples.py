@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from demo.examples import EXAMPLES
-from demo.metadata import MetadataDatabase
 from demo.outcome import judge, refusal_reason, run_of
+from stack.metadata import MetadataDatabase
 from tests.runs import assert_succeeded
 
 INTRUSIONS = [(example, refusal) for example in EXAMPLES for refusal in example.refusals]

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive import keyring
+from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.get_provider_info import get_provider_info
-from demo.environment import airflow_environment, exclusive_options
+from stack.environment import airflow_environment, exclusive_options
 from tests import services
 
 pytestmark = pytest.mark.integration

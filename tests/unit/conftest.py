@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
-from airflow_provider_exclusive.data_keys import OwnDataKeys
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.scopes import Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.crypto.data_keys import OwnDataKeys
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.fakes import InMemoryDriver
 

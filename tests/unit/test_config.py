@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive import config, keyring
-from airflow_provider_exclusive.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive import config
+from airflow_provider_exclusive.crypto import keyring
+from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_exclusive import __all__ as public_names
 from airflow_provider_exclusive import config, exceptions
 from airflow_provider_exclusive.get_provider_info import get_provider_info
-from airflow_provider_exclusive.storage.redis import RedisSettings
+from airflow_provider_exclusive.storage.redis.driver import RedisSettings
 from benchmarks import results, tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent

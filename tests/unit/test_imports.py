@@ -16,9 +16,11 @@ import pytest
 
 PACKAGE = Path(find_spec("airflow_provider_exclusive").origin).parent
 CORE = [
-    "exceptions", "encoding", "scopes", "scope_declarations", "reference", "keyring", "access", "store", "config",
-    "runtime", "storage.base", "storage.object_keys", "storage.files", "storage.redis", "storage.redis_errors",
-    "hand_over", "codecs.base", "codecs.hand_over", "codecs.msgpack", "codecs.arrow", "codecs.cloudpickle", "hooks.connections", "get_provider_info",
+    "exceptions", "format.canonical", "scopes.scope", "scopes.declaration", "format.reference", "crypto.keyring",
+    "access.decision", "access.hand_over", "store", "config", "execution_time.running_task", "storage.base",
+    "storage.object_keys", "storage.files", "storage.redis.driver", "storage.redis.errors", "codecs.base",
+    "codecs.hand_over", "codecs.msgpack.codec", "codecs.arrow.codec", "codecs.cloudpickle", "hooks.connections",
+    "get_provider_info",
 ]  # fmt: skip
 ADVERTISED = {"airflow", "redis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "upath", "boto3"}
 
@@ -53,7 +55,7 @@ def test_the_package_itself_loads_nothing_of_its_own_and_nothing_of_others():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("room", ["decorators", "hooks", "operators", "storage", "codecs", "xcom"])
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
 def test_a_room_loads_nothing_by_itself(room):
     assert imported_at_load(PACKAGE / room / "__init__.py") <= {"__future__", "__future__.annotations"}
 
@@ -65,7 +67,7 @@ def test_the_core_loads_neither_airflow_nor_a_client_nor_a_data_library():
 
 
 def test_declaring_a_scope_loads_no_store_and_no_cryptography():
-    loaded = modules_after("airflow_provider_exclusive.declarations")
+    loaded = modules_after("airflow_provider_exclusive.definitions.consumers")
     ours = {name for name in loaded if name.startswith("airflow_provider_exclusive.")}
     assert not {name for name in ours if ".store" in name or ".storage" in name or ".codecs" in name}
     assert {name.partition(".")[0] for name in loaded} & (ADVERTISED | {"cryptography", "msgpack"}) == set()
@@ -90,12 +92,18 @@ def reached_from(*names):
     return seen
 
 
-@pytest.mark.parametrize("module", ["inputs", "operators.trigger_dagrun", "templates", "decorators.exclusive"])
+@pytest.mark.parametrize(
+    "module", ["definitions.inputs", "operators.trigger_dagrun", "definitions.templates", "decorators.exclusive"]
+)
 def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(module):
     seen = reached_from(module)
-    assert f"{PACKAGE.name}.declarations" in seen or f"{PACKAGE.name}.dag_runs" in seen or module == "templates"
+    assert {
+        f"{PACKAGE.name}.definitions.consumers",
+        f"{PACKAGE.name}.execution_time.dag_runs",
+        f"{PACKAGE.name}.{module}",
+    } & seen
     rooms = {name.split(".")[1] for name in seen if name.startswith(f"{PACKAGE.name}.")}
-    assert rooms & {"store", "storage", "codecs", "composition", "keyring", "config", "hooks", "server"} == set()
+    assert rooms & {"store", "storage", "codecs", "wiring", "crypto", "config", "hooks", "server"} == set()
     assert {name.partition(".")[0] for name in seen} & (ADVERTISED - {"airflow"} | {"cryptography", "msgpack"}) == set()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_exclusive
-from airflow_provider_exclusive import scope_declarations
+from airflow_provider_exclusive.scopes import declaration
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it():
@@ -27,8 +27,8 @@ def test_importing_the_package_imports_nothing_else():
 
 
 def test_names_are_the_objects_of_their_home_modules():
-    assert airflow_provider_exclusive.Consumer is scope_declarations.Consumer
-    assert airflow_provider_exclusive.DOWNSTREAM is scope_declarations.DOWNSTREAM
+    assert airflow_provider_exclusive.Consumer is declaration.Consumer
+    assert airflow_provider_exclusive.DOWNSTREAM is declaration.DOWNSTREAM
 
 
 @pytest.mark.parametrize(("name", "home"), airflow_provider_exclusive._HOMES.items())

@@ -84,7 +84,7 @@ class TestDistribution:
                 "provider_info",
                 "airflow_provider_exclusive.get_provider_info:get_provider_info",
             ),
-            ("airflow.policy", "exclusive", "airflow_provider_exclusive.policies"),
+            ("airflow.policy", "exclusive", "airflow_provider_exclusive.plugins.cluster_policy"),
             ("airflow.plugins", "exclusive", "airflow_provider_exclusive.plugins.exclusive:ExclusivePlugin"),
         }
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_exclusive import envelope
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
-from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
-from airflow_provider_exclusive.envelope import TAG_BYTES
+from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
+from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.crypto.sealing import TAG_BYTES
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -23,9 +24,8 @@ from airflow_provider_exclusive.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import MARKER, Reference
-from airflow_provider_exclusive.scopes import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.format.reference import MARKER, Reference
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
 from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
 from airflow_provider_exclusive.store import purge
 from tests.fakes import FailingDriver
@@ -162,8 +162,8 @@ def test_a_driver_that_passes_on_too_little_or_too_much_is_not_believed(make_sto
 @pytest.mark.parametrize("step", [1, 3, 16, 1000])
 def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(size, step):
     payload = os.urandom(size)
-    sealed = envelope.seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
-    opening = envelope.Opening(size, data_key=b"d" * 32, context=b"c")
+    sealed = sealing.seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
+    opening = sealing.Opening(size, data_key=b"d" * 32, context=b"c")
     opening.write(sealed[: len(sealed) // 2])
     with pytest.raises(EnvelopeError):
         opening.finish()
@@ -174,10 +174,10 @@ def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(si
     assert opening.finish() == payload
 
 
-@pytest.mark.parametrize("size", [envelope.MAX_PAYLOAD_BYTES + 1, 2**63 - 1])
+@pytest.mark.parametrize("size", [sealing.MAX_PAYLOAD_BYTES + 1, 2**63 - 1])
 def test_a_size_that_nothing_sealed_can_have_asks_for_no_memory_and_nothing_of_the_store(size):
     with pytest.raises(EnvelopeError):
-        envelope.Opening(size, data_key=b"d" * 32, context=b"c")
+        sealing.Opening(size, data_key=b"d" * 32, context=b"c")
 
 
 @pytest.mark.parametrize("value", ["x" * 3_000_000, "é" * 3_000_000, b"x" * 3_000_000, ["x" * 100] * 30_000])
@@ -188,10 +188,10 @@ def test_a_large_value_comes_back(make_store, put, consumer, value):
 
 
 def test_sealing_again_gives_the_same_bytes():
-    sealing = envelope.Sealing([b"a" * 300_000, b"b"], data_key=b"d" * 32, context=b"c")
-    first, second = (b"".join(map(bytes, sealing)) for _ in range(2))
+    sealed = sealing.Sealing([b"a" * 300_000, b"b"], data_key=b"d" * 32, context=b"c")
+    first, second = (b"".join(map(bytes, sealed)) for _ in range(2))
     assert first == second
-    assert len(first) == len(sealing) == 300_001 + envelope.TAG_BYTES
+    assert len(first) == len(sealed) == 300_001 + sealing.TAG_BYTES
 
 
 def test_a_lost_payload_names_the_task_to_clear(store, put, consumer):

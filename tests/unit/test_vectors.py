@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_exclusive import exceptions
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, HandOver, read_pointer
 from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
-from airflow_provider_exclusive.envelope import open_sealed
-from airflow_provider_exclusive.hand_over import CONF_KEY, HandOver, read_pointer
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.crypto.sealing import open_sealed
+from airflow_provider_exclusive.format.reference import Reference
 
 FOLDER = Path(__file__).parent.parent / "vectors"
 VALID = json.loads((FOLDER / "reference_v1.json").read_text())

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from airflow_provider_exclusive import composition, concealment, config
+from airflow_provider_exclusive import config, wiring
 from airflow_provider_exclusive.config import Settings
-from airflow_provider_exclusive.data_keys import DataKeys
+from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.execution_time import redaction
 from airflow_provider_exclusive.storage.base import StorageDriver
 
 BACKEND: Final = "airflow_provider_exclusive.xcom.backend"
@@ -71,13 +72,13 @@ def gather() -> Facts:
     # Without this Airflow looks up connections as in a worker, where a supervisor would answer.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     settings = _try(config.read_settings)
-    seam = _try(concealment.prepare)
+    seam = _try(redaction.prepare)
     return Facts(
         settings=settings,
         unknown_options=_try(config.read_unknown_options),
         parse_check=_try(config.read_parse_check),
         keys=_try(lambda: config.read_data_keys(settings)) if isinstance(settings, Settings) else settings,
-        driver=_try(composition.current_driver) if isinstance(settings, Settings) else settings,
+        driver=_try(wiring.current_driver) if isinstance(settings, Settings) else settings,
         backend_modules=_try(_read_backend_modules),
         executor=_read("core", "executor"),
         api_url=_read("core", "execution_api_server_url") or _default_api_url(_read("api", "base_url")),
@@ -121,6 +122,6 @@ def _read(section: str, option: str) -> str:
 
 def _probe(api_url: str) -> ProbeResult:
     # Here, so that a fault in the server's own modules is a finding like any other.
-    from airflow_provider_exclusive.server.probe import probe
+    from airflow_provider_exclusive.cli.doctor.probe import probe
 
     return probe(api_url)

@@ -8,9 +8,9 @@ from typing import Final
 from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
 from airflow_provider_exclusive.config import Settings
-from airflow_provider_exclusive.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.keyring import key_id_of
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.keyring import key_id_of
 
 _KEYS: Final = Area("keys")
 

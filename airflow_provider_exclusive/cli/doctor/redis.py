@@ -8,8 +8,8 @@ from typing import Final
 from airflow_provider_exclusive.cli.doctor.facts import Facts, is_loopback
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.redis import RedisDriver
-from airflow_provider_exclusive.storage.redis_facts import UNKNOWN, RedisFacts
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver
+from airflow_provider_exclusive.storage.redis.server_info import UNKNOWN, RedisFacts
 
 _REDIS: Final = Area("redis")
 _NEARLY_FULL: Final = 0.8

@@ -1,7 +1,7 @@
 """
 An Airflow whose workers hold no secret: the private key is with the API server alone, as in a hardened deployment.
 
-``hardened`` is one :class:`demo.stack.AirflowStack` for the session, on PostgreSQL, with ``clean_executor`` in place of
+``hardened`` is one :class:`stack.airflow.AirflowStack` for the session, on PostgreSQL, with ``clean_executor`` in place of
 the LocalExecutor. It serves every file in ``tests/integration/hardened/dags/``. Tests that stop or restart a part of it
 put it right again. The runs that several tests look at are fixtures, too.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive import keyring
-from demo.environment import exclusive_options
-from demo.postgres import postgres_server
-from demo.stack import AirflowStack
+from airflow_provider_exclusive.crypto import keyring
+from stack.airflow import AirflowStack
+from stack.environment import exclusive_options
+from stack.postgres import postgres_server
 from tests.runs import assert_succeeded
 
 HERE = Path(__file__).resolve().parent

@@ -16,7 +16,7 @@ from typing import Any
 import msgpack
 import sqlalchemy as sa
 
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
 
 LEAST_BYTES = 8
 """What is shorter occurs by accident once it is spelled in base64."""

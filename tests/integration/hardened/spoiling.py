@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_exclusive import envelope
-from airflow_provider_exclusive.keyring import Keyring
-from airflow_provider_exclusive.reference import Reference
+from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.storage.base import StorageDriver
-from demo.metadata import XComRow
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.metadata import XComRow
 
 
 def spoil(row: XComRow, *, stack: AirflowStack, driver: StorageDriver, keyring: Keyring) -> None:
@@ -21,8 +21,8 @@ def spoil(row: XComRow, *, stack: AirflowStack, driver: StorageDriver, keyring: 
         driver.store(location, sealed[:-1] + bytes([sealed[-1] ^ 1]), ttl_seconds=None)
         return
     old_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
-    payload = envelope.open_sealed(sealed, data_key=old_key, context=reference.context())
-    other, data_key = replace(reference, codec=row.key), envelope.new_data_key()
-    driver.store(location, envelope.seal(payload, data_key=data_key, context=other.context()), ttl_seconds=None)
+    payload = sealing.open_sealed(sealed, data_key=old_key, context=reference.context())
+    other, data_key = replace(reference, codec=row.key), sealing.new_data_key()
+    driver.store(location, sealing.seal(payload, data_key=data_key, context=other.context()), ttl_seconds=None)
     key_id, wrapped_key = keyring.wrap(data_key, context=other.context())
     stack.metadata.overwrite(row, replace(other, key_id=key_id, wrapped_key=wrapped_key).to_row())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_provider_exclusive import keyring
+from airflow_provider_exclusive.crypto import keyring
 from tests.runs import assert_succeeded
 
 DAG = "mending"

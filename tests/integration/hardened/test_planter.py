@@ -23,12 +23,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from airflow_provider_exclusive import envelope, keyring
-from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
-from airflow_provider_exclusive.reference import Reference
-from demo.metadata import XComRow
-from demo.processes import wait_until
-from demo.stack import AirflowStack
+from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
+from airflow_provider_exclusive.crypto import keyring, sealing
+from airflow_provider_exclusive.format.reference import Reference
+from stack.airflow import AirflowStack
+from stack.metadata import XComRow
+from stack.processes import wait_until
 
 DAG, ABROAD = "planter", "planter_abroad"
 RETURN_VALUE = "return_value"
@@ -137,8 +137,8 @@ def forged(attacker: Attacker, target: Coordinate, *, codec: str, payload: bytes
         key_id=keyring.key_id_of(attacker.public_key),
         inline=b"",
     )
-    data_key = envelope.new_data_key()
-    return replace(bare, inline=envelope.seal(payload, data_key=data_key, context=bare.context())), data_key
+    data_key = sealing.new_data_key()
+    return replace(bare, inline=sealing.seal(payload, data_key=data_key, context=bare.context())), data_key
 
 
 def text(attacker: Attacker, target: Coordinate) -> tuple[Reference, bytes]:
@@ -481,7 +481,7 @@ def test_the_forged_letter_is_one_that_the_private_key_opens(attack, key_pair):
 
     data_key = ring.open_letter(letter.letter, key_id=letter.key_id, context=letter.context())
     assert (
-        MsgpackCodec().decode(envelope.open_sealed(letter.inline, data_key=data_key, context=letter.context()))
+        MsgpackCodec().decode(sealing.open_sealed(letter.inline, data_key=data_key, context=letter.context()))
         == PLANTED
     )
 

@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 
-from demo.processes import HOST, LeashedProcess, free_port, wait_until
+from stack.processes import HOST, LeashedProcess, free_port, wait_until
 from tests.runs import assert_succeeded
 
 

@@ -19,7 +19,7 @@ def test_callbacks_of_a_failing_task_read_and_write_like_those_of_a_plain_one(ha
 
 
 def test_no_row_holds_a_letter_and_every_exclusive_one_a_wrapped_key(hardened, readers_run, key_pair):
-    from airflow_provider_exclusive.keyring import PrivateKey, parse_key
+    from airflow_provider_exclusive.crypto.keyring import PrivateKey, parse_key
 
     key_id = PrivateKey.from_raw(parse_key(key_pair.private, option="test")).key_id
     rows = rows_by_place(hardened, "readers", readers_run)

@@ -10,7 +10,7 @@ import msgpack
 import pyarrow as pa
 import pytest
 
-from airflow_provider_exclusive.codecs.arrow import ArrowCodec
+from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from tests.integration.hardened import disguises, search
 from tests.integration.hardened.dags_for_traces.distinctive import number, text
 

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive.keyring import Keyring, parse_key
-from airflow_provider_exclusive.reference import Reference, is_reference_row
+from airflow_provider_exclusive.crypto.keyring import Keyring, parse_key
+from airflow_provider_exclusive.format.reference import Reference, is_reference_row
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings, connect_single_node
-from demo.environment import exclusive_options
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
 from demo.examples import EXAMPLES
 from demo.outcome import judge, run_of
-from demo.postgres import postgres_server
-from demo.processes import HOST
-from demo.redis_server import RedisServer, redis_server
-from demo.stack import AirflowStack
+from stack.airflow import AirflowStack
+from stack.environment import exclusive_options
+from stack.postgres import postgres_server
+from stack.processes import HOST
+from stack.redis_server import RedisServer, redis_server
 from tests.integration.hardened import disguises, search, spoiling
 from tests.integration.hardened.dags_for_traces.distinctive import text
 from tests.runs import assert_succeeded

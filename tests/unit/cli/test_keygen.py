@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.cli.keygen import keygen
-from airflow_provider_exclusive.keyring import PrivateKey, format_key, parse_key
+from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key, parse_key
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
-from airflow_provider_exclusive.codecs.msgpack import MsgpackCodec
+from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.exceptions import CodecError
 from tests.unit.codecs.hostile import decode_everything
 

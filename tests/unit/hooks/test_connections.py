@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.hooks import connections
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.redis import RedisDriver, RedisSettings
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
 
 PASSWORD = "open-sesame"
 

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_exclusive.cli.doctor import command
 from airflow_provider_exclusive.cli.doctor.report import Severity
+from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
-from airflow_provider_exclusive.keyring import PrivateKey, format_key
 from tests.fakes import FailingDriver, InMemoryDriver
 from tests.unit.cli.doctor.conftest import Probed
 

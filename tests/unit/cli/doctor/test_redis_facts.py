@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_exclusive.cli.doctor.redis import examine
-from airflow_provider_exclusive.storage.redis_facts import RedisFacts
+from airflow_provider_exclusive.storage.redis.server_info import RedisFacts
 
 INFO = {
     "redis_version": "7.2.4",

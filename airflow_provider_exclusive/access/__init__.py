@@ -1,0 +1,1 @@
+"""Where an XCom is, what was handed over, and the one decision about who may read."""

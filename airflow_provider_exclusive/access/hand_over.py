@@ -1,0 +1,170 @@
+"""
+Hand-over of outputs to a triggered Dag run: what a trigger task writes down, and what its run points to.
+
+A *hand-over record* is an XCom of the trigger task, under :data:`RECORD_KEY`: which run it triggered, and under which
+names that run gets which outputs. It is sealed like every exclusive output, so a record that opens was written by the
+task it lies at; anybody may read it, for it holds coordinates and no value. The run's ``conf`` holds a *pointer* to
+the record, and proves nothing by itself. This module knows nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
+
+from airflow_provider_exclusive.format.canonical import integer, optional, require_fields, string, typed
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
+
+RECORD_KEY: Final = "exclusive_hand_over"
+"""The XCom key of hand-over records; nothing else is written under it."""
+
+CONF_KEY: Final = "exclusive"
+"""Where the pointer is in the ``conf`` of a triggered run."""
+
+_POINTER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index"})
+_RECORD_FIELDS: Final = frozenset({"dag_id", "run_id", "keys"})
+_SOURCE_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "key", "map_index", "is_exclusive"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    One output that is handed over, by its coordinate.
+
+    :param map_index: -1 for an unmapped task; None for all map indexes of a mapped one.
+    :param is_exclusive: whether its task had a consumer scope; then a plain value at that place is not it.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    key: str
+    map_index: int | None
+    is_exclusive: bool
+
+    def covers(self, reference: Reference) -> bool:
+        """Return whether ``reference`` was written at this coordinate."""
+        producer = reference.producer
+        return (self.dag_id, self.run_id, self.task_id, self.key) == (
+            producer.dag_id,
+            producer.run_id,
+            producer.task_id,
+            reference.key,
+        ) and self.map_index in (None, producer.map_index)
+
+    def __str__(self) -> str:
+        return f"{self.key!r} of {self.dag_id}.{self.task_id} (run {self.run_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """
+    What one trigger task handed to the run that it triggered.
+
+    :param trigger: the task instance whose record this is.
+    :param dag_id: the triggered Dag.
+    :param run_id: the triggered run.
+    :param sources: the outputs, by their names in the triggered run.
+    """
+
+    trigger: TaskIdentity
+    dag_id: str
+    run_id: str
+    sources: Mapping[str, Source]
+
+    def is_for(self, dag_id: str, run_id: str) -> bool:
+        """Return whether this run is the one that was triggered."""
+        return (self.dag_id, self.run_id) == (dag_id, run_id)
+
+    def covers(self, reference: Reference) -> bool:
+        """Return whether ``reference`` is among what was handed over."""
+        return any(source.covers(reference) for source in self.sources.values())
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the value of the record."""
+        keys = {name: asdict(source) for name, source in self.sources.items()}
+        return {"dag_id": self.dag_id, "run_id": self.run_id, "keys": keys}
+
+    @classmethod
+    def from_record(cls, record: object, *, trigger: TaskIdentity) -> HandOver:
+        """
+        Read the value of a record that lay at the coordinates of ``trigger``.
+
+        :raises ValueError: if it is none. (Also TypeError.)
+        """
+        fields = require_fields(record, _RECORD_FIELDS)
+        keys = typed(fields["keys"], dict)
+        return cls(
+            trigger=trigger,
+            dag_id=string(fields["dag_id"]),
+            run_id=string(fields["run_id"]),
+            sources={string(name): _source(source) for name, source in keys.items()},
+        )
+
+
+class HandOvers(Protocol):
+    """Finds what a Dag run was handed."""
+
+    def of(self, dag_id: str, run_id: str) -> HandOver | None:
+        """
+        Return the hand-over that this run points to and that names this run; None if there is no such thing.
+
+        Never on the word of a request: the pointer is the run's own, and the record is genuine.
+        """
+
+
+class NoHandOvers:
+    """Where nothing is known about triggered runs."""
+
+    def of(self, dag_id: str, run_id: str) -> HandOver | None:  # noqa: ARG002  # see HandOvers
+        """Return None."""
+        return None
+
+
+def to_pointer(trigger: TaskIdentity) -> dict[str, Any]:
+    """Return what ``conf`` holds under :data:`CONF_KEY`: where the record is."""
+    return {name: getattr(trigger, name) for name in sorted(_POINTER_FIELDS)}
+
+
+def has_pointer(conf: object) -> bool:
+    """Return whether a run's ``conf`` has anything where the pointer belongs."""
+    return isinstance(conf, Mapping) and CONF_KEY in conf
+
+
+def read_pointer(conf: object) -> TaskIdentity | None:
+    """Return the trigger task that a run's ``conf`` points to, or None if it points to none."""
+    if not isinstance(conf, Mapping):
+        return None
+    try:
+        pointer = require_fields(conf.get(CONF_KEY), _POINTER_FIELDS)
+        return TaskIdentity(
+            dag_id=_stored(pointer["dag_id"]),
+            run_id=_stored(pointer["run_id"]),
+            task_id=_stored(pointer["task_id"]),
+            map_index=integer(pointer["map_index"], least=-1),
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def _stored(name: object) -> str:
+    # A conf can be written by hand, and a database asked for what it cannot hold answers with an error of its own.
+    text = string(name)
+    if "\x00" in text or not text:
+        raise ValueError("no id")
+    text.encode()
+    return text
+
+
+def _source(row: object) -> Source:
+    fields = require_fields(row, _SOURCE_FIELDS)
+    return Source(
+        dag_id=string(fields["dag_id"]),
+        run_id=string(fields["run_id"]),
+        task_id=string(fields["task_id"]),
+        key=string(fields["key"]),
+        map_index=optional(fields["map_index"], lambda index: integer(index, least=-1)),
+        is_exclusive=typed(fields["is_exclusive"], bool),
+    )

@@ -1,0 +1,1 @@
+"""DataFrames, tables and arrays."""

@@ -1,0 +1,196 @@
+"""
+The codec of tables and arrays: pandas, polars and pyarrow as Arrow IPC streams, NumPy in its own array format.
+
+A payload is one byte for the kind, seven for alignment, and the stream. The libraries stay optional: none is imported
+to look at a value, and each only when there is something of its own to encode or to decode.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from airflow_provider_exclusive.codecs.arrow import (
+    numpy_arrays,
+    pandas_frames,
+    pandas_index,
+    polars_frames,
+    pyarrow_tables,
+)
+from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
+from airflow_provider_exclusive.codecs.errors import origin, refusal
+from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
+from airflow_provider_exclusive.exceptions import CodecError
+
+_PREFIX_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """
+    Values that travel in one way.
+
+    :param needs: packages that must be installed; the first is where ``classes`` and ``constants`` live.
+    :param is_exact: whether subclasses within the package are another kind.
+    """
+
+    mark: bytes
+    needs: tuple[str, ...]
+    encode: Callable[[Any, Codec], list[Any]]
+    decode: Callable[[memoryview, Codec], Any]
+    classes: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    is_exact: bool = True
+    is_scalar: bool = False
+
+    def takes(self, kind: type) -> bool:
+        """Return whether values of the type ``kind`` are meant."""
+        package = sys.modules.get(self.needs[0])
+        if package is None:
+            return False  # without its package there is no value of it, whatever a type says of itself
+        classes = tuple(getattr(package, name) for name in self.classes)
+        is_known = kind in classes if self.is_exact else issubclass(kind, classes)
+        return is_known or any(kind is type(getattr(package, name)) for name in self.constants)
+
+    def require(self) -> None:
+        """
+        Load the packages.
+
+        :raises CodecError: naming the extra to install.
+        """
+        for name in self.needs:
+            if sys.modules.get(name) is not None:
+                continue
+            try:
+                importlib.import_module(name)
+            except ImportError as failure:
+                raise CodecError(
+                    f"A value of {self.needs[0]} needs the package {name}, which cannot be imported here: "
+                    f"pip install 'airflow-provider-exclusive[{self.needs[0]}]'."
+                ) from failure
+
+
+class ArrowCodec(Codec):
+    """
+    Carries DataFrames, tables, arrays and their scalars.
+
+    :param scalars_only: whether to refuse all but scalars.
+    """
+
+    name: ClassVar[str] = "arrow"
+
+    def __init__(self, *, scalars_only: bool = False) -> None:
+        self._scalars_only = scalars_only
+        # Labels, and columns of Python objects, are plain data, and scalars may be among them. No frames: they could
+        # lie in each other without end.
+        self._plain = MsgpackCodec(nested=[] if scalars_only else [ArrowCodec(scalars_only=True)])
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether ``value`` is a table, an array or a scalar of one of the packages."""
+        return self._kind_of(value) is not None
+
+    def encode(self, value: Any) -> bytes:
+        """Return the payload; see :meth:`encode_in_pieces`."""
+        return b"".join(self.encode_in_pieces(value))
+
+    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+        """
+        Return the payload; numbers that lie in one piece of memory are not copied.
+
+        :raises CodecError: if the value cannot be given back exactly, naming column and way out.
+        """
+        kind = self._kind_of(value)
+        if kind is None:
+            raise refusal(value, "it is no table, array or scalar of pandas, polars, pyarrow or NumPy")
+        kind.require()
+        try:
+            pieces = kind.encode(value, self._plain)
+            return [kind.mark.ljust(_PREFIX_BYTES, b"\0"), *(memoryview(piece).cast("B") for piece in pieces)]
+        except CodecError:
+            raise
+        except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
+            raise refusal(value, f"Arrow does not take it ({origin(failure)})") from None
+
+    def decode(self, payload: Payload) -> Any:
+        """
+        Return the value.
+
+        :raises CodecError: if a package is missing here or the payload is not of this codec.
+        """
+        kind = _BY_PREFIX.get(bytes(payload[:_PREFIX_BYTES]))
+        if kind is None or not self._allows(kind):
+            raise CodecError("An arrow payload holds an unknown kind; read it with a newer release of this package.")
+        kind.require()
+        try:
+            return kind.decode(memoryview(payload)[_PREFIX_BYTES:], self._plain)
+        except CodecError:
+            raise
+        except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
+            raise CodecError(
+                f"An arrow payload of {len(payload):,} bytes cannot be decoded as {_title(kind)} ({origin(failure)}). "
+                "Producer and consumer need like versions of the package; else clear the producer task."
+            ) from None
+
+    def _kind_of(self, value: Any) -> _Kind | None:
+        value_type: type = type(value)
+        kind = _kind_of_type(value_type)
+        return kind if kind is not None and self._allows(kind) else None
+
+    def _allows(self, kind: _Kind) -> bool:
+        return kind.is_scalar or not self._scalars_only
+
+
+@functools.lru_cache(maxsize=512)
+def _kind_of_type(value_type: type) -> _Kind | None:
+    package = value_type.__module__.partition(".")[0]
+    return next((kind for kind in _BY_PACKAGE.get(package, ()) if kind.takes(value_type)), None)
+
+
+def _title(kind: _Kind) -> str:
+    return f"{kind.needs[0]}.{(kind.classes + kind.constants)[0]}"
+
+
+_PANDAS: Final = ("pandas", "numpy", "pyarrow")
+_POLARS: Final = ("polars", "pyarrow")
+_SCALARS: Final = ("Timestamp", "Timedelta", "Period", "Interval")
+
+# Marks are part of the payload format: never reused.
+_KINDS: Final = (
+    _Kind(b"D", _PANDAS, pandas_frames.encode_frame, pandas_frames.decode_frame, ("DataFrame",)),
+    _Kind(b"S", _PANDAS, pandas_frames.encode_series, pandas_frames.decode_series, ("Series",)),
+    _Kind(b"I", _PANDAS, pandas_index.encode_index, pandas_index.decode_index, ("Index",), is_exact=False),
+    _Kind(b"T", _PANDAS, pandas_frames.encode_scalar, pandas_frames.decode_scalar, _SCALARS, is_scalar=True),
+    _Kind(
+        b"N",
+        ("pandas",),
+        pandas_frames.encode_missing,
+        pandas_frames.decode_missing,
+        constants=("NaT", "NA"),
+        is_scalar=True,
+    ),
+    _Kind(b"d", _POLARS, polars_frames.encode_frame, polars_frames.decode_frame, ("DataFrame",)),
+    _Kind(b"s", _POLARS, polars_frames.encode_series, polars_frames.decode_series, ("Series",)),
+    _Kind(b"l", _POLARS, polars_frames.refuse_lazy, polars_frames.decode_frame, ("LazyFrame",)),
+    _Kind(b"t", ("pyarrow",), pyarrow_tables.encode_table, pyarrow_tables.decode_table, ("Table",)),
+    _Kind(b"b", ("pyarrow",), pyarrow_tables.encode_table, pyarrow_tables.decode_batch, ("RecordBatch",)),
+    _Kind(b"c", ("pyarrow",), pyarrow_tables.encode_array, pyarrow_tables.decode_chunks, ("ChunkedArray",)),
+    _Kind(b"a", ("pyarrow",), pyarrow_tables.encode_array, pyarrow_tables.decode_array, ("Array",), is_exact=False),
+    _Kind(b"n", ("numpy",), numpy_arrays.encode_array, numpy_arrays.decode_array, ("ndarray",)),
+    _Kind(
+        b"g",
+        ("numpy",),
+        numpy_arrays.encode_scalar,
+        numpy_arrays.decode_scalar,
+        ("generic",),
+        is_exact=False,
+        is_scalar=True,
+    ),
+)
+_BY_PREFIX: Final = {kind.mark.ljust(_PREFIX_BYTES, b"\0"): kind for kind in _KINDS}
+_BY_PACKAGE: Final = {
+    package: tuple(kind for kind in _KINDS if kind.needs[0] == package) for package, *_ in (k.needs for k in _KINDS)
+}

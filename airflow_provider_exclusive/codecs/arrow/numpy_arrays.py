@@ -1,0 +1,101 @@
+"""
+NumPy arrays and scalars: NumPy's own array format, which names type, shape and order and then lays down the numbers.
+
+It needs no pyarrow, keeps every type that has no Python objects in it, and its numbers can be used where they lie.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import sys
+from typing import Any, Final
+
+from airflow_provider_exclusive.codecs.base import Codec, Piece
+from airflow_provider_exclusive.codecs.errors import refusal
+from airflow_provider_exclusive.exceptions import CodecError
+
+# Version 2.0 of the format: magic and version, the length of the header in four bytes, the header.
+_HEADER_LENGTH_AT: Final = 8
+_HEADER_AT: Final = 12
+_PLAIN_KINDS: Final = "biufcmMSU"
+
+
+def encode_array(array: Any, _: Codec) -> list[Piece]:
+    """
+    Return header and numbers.
+
+    :param array: a ``numpy.ndarray``.
+    :raises CodecError: if it holds Python objects or a type that NumPy's format does not keep.
+    """
+    from numpy.lib import format as npy
+
+    if array.dtype.hasobject:
+        raise refusal(array, "it holds Python objects, which cannot travel as numbers; return array.tolist()")
+    if npy.descr_to_dtype(npy.dtype_to_descr(array.dtype)) != array.dtype:
+        raise refusal(array, f"NumPy's array format does not keep the dtype {array.dtype.name}; convert the array")
+    header = io.BytesIO()
+    description = npy.header_data_from_array_1_0(array)
+    npy.write_array_header_2_0(header, description)
+    return [header.getvalue(), _numbers(array.T if description["fortran_order"] else array)]
+
+
+def decode_array(body: memoryview, _: Codec) -> Any:
+    """Return the array; it is writable, as every array that a task makes, and lies where ``body`` lies if that is."""
+    import numpy as np
+    from numpy.lib import format as npy
+
+    # Without the numbers, which would be copied.
+    stream = io.BytesIO(body[: _HEADER_AT + int.from_bytes(body[_HEADER_LENGTH_AT:_HEADER_AT], "little")])
+    if npy.read_magic(stream) != (2, 0):
+        raise CodecError("An array payload is of another version of NumPy's format; expected 2.0.")
+    shape, is_fortran, dtype = npy.read_array_header_2_0(stream)
+    numbers = body[stream.tell() :]
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(numbers):
+        raise CodecError("An array payload does not have the size that its header says.")
+    array = np.ndarray(shape, dtype, buffer=numbers, order="F" if is_fortran else "C")
+    return array if array.flags.writeable and array.flags.aligned else array.copy("A")
+
+
+def encode_scalar(scalar: Any, _: Codec) -> list[bytes]:
+    """
+    Return type and value of a NumPy scalar.
+
+    :raises CodecError: if its type is not a plain one.
+    """
+    described = scalar.dtype.str
+    raw = scalar.tobytes()[: scalar.dtype.itemsize]  # an empty text claims four bytes that its type does not have
+    if type(scalar) is not _type_of(described):
+        raise refusal(scalar, "only plain NumPy scalars travel; return scalar.item(), or a structured array")
+    return [described.encode(), b"\0", raw]
+
+
+def decode_scalar(body: memoryview, _: Codec) -> Any:
+    """Return the scalar."""
+    import numpy as np
+
+    described, _separator, value = bytes(body).partition(b"\0")
+    dtype = np.dtype(described.decode())
+    if dtype.kind not in _PLAIN_KINDS or dtype.itemsize != len(value):
+        raise CodecError("A NumPy scalar in a payload does not have the size that its type says.")
+    if dtype.kind == "S":
+        return np.bytes_(value)
+    if dtype.kind == "U":
+        return np.str_(value.decode("utf-32-le" if sys.byteorder == "little" else "utf-32-be", "surrogatepass"))
+    return np.ndarray((), dtype, buffer=value)[()]
+
+
+def _numbers(array: Any) -> Piece:
+    if not array.flags.c_contiguous or not array.nbytes:
+        return bytes(array.tobytes())
+    return memoryview(array.reshape(-1).view("u1"))
+
+
+@functools.lru_cache(maxsize=64)
+def _type_of(described: str) -> type | None:
+    # Some types, such as longlong, share their description with another type and would come back as that.
+    import numpy as np
+
+    dtype = np.dtype(described)
+    return dtype.type if dtype.kind in _PLAIN_KINDS else None

@@ -1,0 +1,92 @@
+"""polars DataFrames and Series, through Arrow; columns travel by position, for polars renames some names it reads."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from airflow_provider_exclusive.codecs.arrow import stream
+from airflow_provider_exclusive.codecs.base import Codec
+from airflow_provider_exclusive.codecs.errors import refusal
+from airflow_provider_exclusive.exceptions import CodecError
+
+
+def encode_frame(frame: Any, plain: Codec) -> list[Any]:
+    """
+    Return the stream.
+
+    :raises CodecError: naming a column whose type Arrow does not give back.
+    """
+    if frame.height and not frame.width:
+        raise refusal(frame, f"it has {frame.height} rows and no column, and Arrow does not count rows without one")
+    for name, dtype in frame.schema.items():
+        _check_type(frame, frame.get_column(name), f"the type {dtype} of column {name!r}")
+    return _encode(frame, plain)
+
+
+def decode_frame(body: memoryview, plain: Codec) -> Any:
+    """Return the ``polars.DataFrame``."""
+    import polars as pl
+
+    table, header = stream.read_with_header(body)
+    try:
+        frame = pl.DataFrame(table)
+    except pl.exceptions.PanicException:  # a BaseException, which would pass every other guard
+        raise CodecError("A polars payload holds columns that polars cannot read; clear the producer task.") from None
+    frame.columns = plain.decode(header)
+    return frame
+
+
+def encode_series(series: Any, plain: Codec) -> list[Any]:
+    """
+    Return the stream of a table with the Series for its only column.
+
+    :raises CodecError: if Arrow does not give back its type.
+    """
+    _check_type(series, series, f"the type {series.dtype} of Series {series.name!r}")
+    return _encode(series.to_frame(), plain)
+
+
+def decode_series(body: memoryview, plain: Codec) -> Any:
+    """Return the ``polars.Series``."""
+    frame = decode_frame(body, plain)
+    if frame.width != 1:
+        raise CodecError(f"A payload of a polars Series holds {frame.width} columns; expected one.")
+    return frame.to_series()
+
+
+def refuse_lazy(frame: Any, _: Codec) -> NoReturn:
+    """
+    Refuse a ``polars.LazyFrame``.
+
+    :raises CodecError: always: a plan reads files that the consumer may not have.
+    """
+    raise refusal(frame, "it is a plan, not data; call .collect() on it")
+
+
+def _check_type(value: Any, column: Any, described: str) -> None:
+    import polars as pl
+    import pyarrow as pa
+
+    if _holds_objects(column.dtype):  # polars aborts the process when it shows some of them to Arrow
+        raise refusal(value, f"{described} means Python objects; cast the column or drop it")
+    try:
+        # No row is needed to see which type would come back.
+        is_kept = pl.DataFrame(column.clear().to_frame("0").to_arrow()).schema["0"] == column.dtype
+    except (pa.ArrowException, pl.exceptions.PanicException):
+        is_kept = False
+    if not is_kept:
+        raise refusal(value, f"Arrow does not give back {described}; cast the column")
+
+
+def _holds_objects(dtype: Any) -> bool:
+    import polars as pl
+
+    parts = [field.dtype for field in getattr(dtype, "fields", ())]
+    inner = getattr(dtype, "inner", None)
+    return dtype.base_type() is pl.Object or any(map(_holds_objects, parts if inner is None else [inner]))
+
+
+def _encode(frame: Any, plain: Codec) -> list[Any]:
+    numbered = frame.clone()
+    numbered.columns = [str(position) for position in range(frame.width)]
+    return [stream.write_with_header(numbered.to_arrow(), plain.encode(frame.columns))]

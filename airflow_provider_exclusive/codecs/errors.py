@@ -1,0 +1,76 @@
+"""What to tell the author of a task whose value cannot be carried exactly: its type, its place, and the way out."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections.abc import Iterator
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import CodecError
+
+_BUILTINS: Final = (dict, list, tuple, set, frozenset, str, bytes, int, float)
+
+
+def qualified_name(value: Any) -> str:
+    """Return the full name of the type of ``value``."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def refusal(value: Any, because: str = "no codec gives back exactly this type") -> CodecError:
+    """
+    Return the error for a value that cannot be carried.
+
+    :param because: what stands in the way; never a part of the value.
+    """
+    return CodecError(f"A value of type {qualified_name(value)} cannot be carried: {because}. {_way_out(value)}")
+
+
+def origin(failure: BaseException) -> str:
+    """Return what kind of failure it was and where; its text may quote a value, so that is left out."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    return (
+        f"{type(failure).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(failure).__name__
+    )
+
+
+def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and items of a dict, list or tuple, each with its place in it."""
+    if isinstance(value, dict):
+        for position, (key, item) in enumerate(value.items()):
+            yield f", key {position}", key
+            yield f", item {position}", item
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{position}]", item) for position, item in enumerate(value))
+
+
+def place_of(part: Any, whole: Any) -> str:
+    """Return the place of the very object ``part`` within ``whole``, such as ``the value, item 2[0]``."""
+    waiting, seen = [("the value", whole)], set()
+    while waiting:
+        place, candidate = waiting.pop()
+        if candidate is part:
+            return place
+        if id(candidate) not in seen:
+            seen.add(id(candidate))
+            waiting += [(place + name, item) for name, item in parts_of(candidate)]
+            if isinstance(candidate, (set, frozenset)):
+                waiting += [(f"{place}, one of a set", item) for item in candidate]
+    return "the value, somewhere"
+
+
+def _way_out(value: Any) -> str:
+    if isinstance(value, enum.Enum):
+        return "Return its .value (or .name) and build the enum member in the consumer."
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return "Return tuple(value) or value._asdict(), or use a dataclass at module level."
+    if isinstance(value, memoryview):
+        return "Return bytes(value)."
+    for builtin in _BUILTINS:
+        if isinstance(value, builtin):
+            return f"Return {builtin.__name__}(value), or a dataclass at module level."
+    return (
+        "Return plain data, a dataclass, attrs or pydantic class at module level, a DataFrame or an array; or, where "
+        "[exclusive] allow_cloudpickle is on, ask for codec='cloudpickle'."
+    )

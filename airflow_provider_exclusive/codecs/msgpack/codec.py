@@ -1,0 +1,232 @@
+"""
+The codec of plain data: MessagePack with strict types.
+
+A subclass is never flattened into its base: what no rule of
+:mod:`~airflow_provider_exclusive.codecs.msgpack.extensions` knows goes to one of the nested codecs,
+whole, or is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Final
+
+import msgpack
+
+from airflow_provider_exclusive.buffers import fresh_memory
+from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
+from airflow_provider_exclusive.codecs.errors import place_of, qualified_name, refusal
+from airflow_provider_exclusive.codecs.msgpack import extensions
+from airflow_provider_exclusive.codecs.msgpack.nesting import MAX_LEVELS, MAX_NESTED_OBJECTS, survey, too_deep
+from airflow_provider_exclusive.exceptions import CodecError
+
+_NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
+_LONGEST_FORM: Final[dict[type, bytes]] = {str: b"\xdb", bytes: b"\xc6"}  # str 32 and bin 32 of the specification
+_LARGE_TEXT: Final = 1 << 18  # encoded at once: small enough to stay in the processor's cache
+_LEVEL_BUFFER_BYTES: Final = 1024  # a packer allocates its buffer up front; only the outermost one is likely to need it
+_MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+    struct.error,
+    msgpack.UnpackException,
+)
+
+# MessagePack writes these as bytes or as an extension without asking; they would come back as something else.
+_MISTAKEN: Final = frozenset({bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp})
+
+
+class MsgpackCodec(Codec):
+    """
+    Carries plain data, and values of other codecs inside it.
+
+    :param nested: asked in this order for values that plain data contains and MessagePack does not know.
+    """
+
+    name: ClassVar[str] = "msgpack"
+
+    def __init__(self, nested: Iterable[Codec] = ()) -> None:
+        self._nested = {codec.name: codec for codec in nested}
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether the value's own type is known; what it contains is seen when it is encoded."""
+        return type(value) in _NATIVE or extensions.find(value) is not None
+
+    def encode(self, value: Any) -> bytes:
+        """Return the payload; see :meth:`encode_in_pieces`."""
+        return b"".join(self.encode_in_pieces(value))
+
+    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+        """
+        Return the payload where it was packed, or where it lies.
+
+        :raises CodecError: naming the type that cannot be carried; also for values that contain themselves.
+        """
+        try:
+            return _without_packer(value) or [self._encode(value)]
+        except RecursionError:
+            raise too_deep() from None
+        except (ValueError, OverflowError) as failure:
+            raise CodecError(
+                f"A value of type {qualified_name(value)} cannot be encoded: {type(failure).__name__}. A single text, "
+                "bytes or container in it may hold at most 4 GiB or 4 billion items; split it."
+            ) from None
+
+    def decode(self, payload: Payload) -> Any:
+        """
+        Return the value.
+
+        :raises CodecError: if the payload is not of this codec, or holds what another codec cannot decode here.
+        """
+        try:
+            return _Decoder(self._nested).unpack(payload)
+        except _MALFORMED as failure:
+            raise CodecError(
+                f"A msgpack payload of {len(payload):,} bytes is malformed ({type(failure).__name__}); clear the "
+                "producer task to write it anew."
+            ) from None
+
+    def _encode(self, value: Any) -> Piece:
+        try:
+            return _Encoder(self._nested, unicode_errors=None).pack_outermost(value)
+        except UnicodeEncodeError:  # lone surrogates, as in file names; the usual way is a quarter faster
+            return _Encoder(self._nested, unicode_errors="surrogatepass").pack_outermost(value)
+
+
+class _Encoder:
+    """One run of encoding: keeps a packer for each level of extension types, and knows how deep it is."""
+
+    def __init__(self, nested: dict[str, Codec], *, unicode_errors: str | None) -> None:
+        self._nested = nested
+        self._unicode_errors = unicode_errors
+        self._packers: list[msgpack.Packer] = []
+        self._outermost: Any = None
+        self._depth = 0
+        self._levels = 0
+
+    def pack_outermost(self, value: Any) -> Piece:
+        """Return a view of the packer's memory."""
+        self._outermost = value
+        try:
+            self._pack(value)
+            view: memoryview = self._packers[0].getbuffer()
+            return view
+        finally:
+            self._packers.clear()  # they hold this object, and the memory of a payload must not wait for a collection
+
+    def _pack(self, value: Any) -> Any:
+        """Return the packed value if it is within an extension type."""
+        types, levels = survey(value)
+        if self._levels + levels > MAX_LEVELS:
+            raise too_deep()
+        packer = self._packer()
+        self._depth += 1
+        self._levels += levels
+        payload = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
+        self._levels -= levels
+        self._depth -= 1
+        return payload
+
+    def _packer(self) -> msgpack.Packer:
+        if self._depth > MAX_NESTED_OBJECTS:
+            raise too_deep()
+        if self._depth == len(self._packers):
+            options = {"buf_size": _LEVEL_BUFFER_BYTES} if self._depth else {"autoreset": False}
+            self._packers.append(
+                msgpack.Packer(default=self._extend, strict_types=True, unicode_errors=self._unicode_errors, **options)
+            )
+        return self._packers[self._depth]
+
+    def _extend(self, value: Any) -> msgpack.ExtType:
+        extension = extensions.find(value)
+        if extension is not None:
+            return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
+        try:
+            return msgpack.ExtType(extensions.NESTED, self._encode_nested(value))
+        except CodecError as refused:
+            if value is self._outermost:
+                raise
+            raise CodecError(f"In {place_of(value, self._outermost)}: {refused}") from refused.__cause__
+
+    def _encode_nested(self, value: Any) -> bytes:
+        for codec in self._nested.values():
+            if codec.accepts(value):
+                return codec.name.encode() + b"\0" + codec.encode(value)
+        raise refusal(value)
+
+
+class _Decoder:
+    """One run of decoding; nothing it builds is larger than a small multiple of the payload."""
+
+    def __init__(self, nested: dict[str, Codec]) -> None:
+        self._nested = nested
+        self._depth = 0
+
+    def unpack(self, payload: Payload) -> Any:
+        # unpackb takes the length of the payload for the limit of every length that it reads.
+        return msgpack.unpackb(payload, ext_hook=self._restore, strict_map_key=False, unicode_errors="surrogatepass")
+
+    def _restore(self, code: int, data: bytes) -> Any:
+        if self._depth > MAX_NESTED_OBJECTS:
+            raise too_deep()
+        self._depth += 1
+        value = self._restore_nested(data) if code == extensions.NESTED else self._restore_extension(code, data)
+        self._depth -= 1
+        return value
+
+    def _restore_extension(self, code: int, data: bytes) -> Any:
+        extension = extensions.BY_CODE.get(code)
+        if extension is None:
+            raise CodecError(
+                f"A msgpack payload holds a value of the unknown kind {code}; read it with a newer release of this "
+                "package."
+            )
+        return extension.unpack(data, self.unpack)
+
+    def _restore_nested(self, data: bytes) -> Any:
+        name, _, payload = data.partition(b"\0")
+        codec = self._nested.get(name.decode())
+        if codec is None:
+            raise CodecError(
+                "A msgpack payload holds a value of a codec that is not available here; expected one of "
+                f"{', '.join(sorted(self._nested)) or 'none'}."
+            )
+        return codec.decode(payload)
+
+
+def _without_packer(value: Any) -> list[Piece] | None:
+    """Return the payload of a large text or of large bytes: a packer would copy it, again as its buffer grows."""
+    kind = type(value)
+    if kind not in _LONGEST_FORM or not _LARGE_TEXT <= len(value) < 1 << 32 or (kind is str and not value.isascii()):
+        return None
+    header = _LONGEST_FORM[kind] + len(value).to_bytes(4, "big")
+    return [header, value if kind is bytes else _in_memory(value)]
+
+
+def _in_memory(text: str) -> memoryview:
+    memory = memoryview(fresh_memory(len(text)))
+    for begin in range(0, len(text), _LARGE_TEXT):
+        part = text[begin : begin + _LARGE_TEXT].encode("ascii")
+        memory[begin : begin + len(part)] = part
+    return memory
+
+
+def _unmistakable(value: Any) -> Any:
+    """Return a copy of ``value`` in which every bytearray is marked as one."""
+    if type(value) is bytearray:
+        return msgpack.ExtType(extensions.BYTEARRAY.code, bytes(value))
+    if type(value) is list:
+        return [_unmistakable(item) for item in value]
+    if type(value) is dict:
+        return {_checked(key): _unmistakable(item) for key, item in value.items()}
+    return _checked(value)
+
+
+def _checked(value: Any) -> Any:
+    if type(value) in _MISTAKEN:
+        raise refusal(value)
+    return value

@@ -1,0 +1,98 @@
+"""
+Time zones as text: which kind of object, and what it needs to be built again.
+
+A zone never travels as an offset where it was a name: the same wall clock time next summer must mean the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, timedelta, timezone, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
+from airflow_provider_exclusive.exceptions import CodecError
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def describe(zone: tzinfo | None) -> str:
+    """
+    Return ``zone`` as text; the empty text means none.
+
+    :raises CodecError: if the zone is of a kind that cannot be given back exactly.
+    """
+    if zone is None:
+        return ""
+    if zone is UTC:
+        return "utc"
+    description = _describe_known(zone)
+    if description is None:
+        raise refusal(zone, "this kind of time zone is not known here; use zoneinfo.ZoneInfo or datetime.timezone")
+    return description
+
+
+def restore(text: str) -> tzinfo | None:
+    """
+    Return the zone that :func:`describe` was given.
+
+    :raises CodecError: if there is no such zone here.
+    """
+    if not text:
+        return None
+    kind, _, rest = text.partition(":")
+    build = _BUILDERS.get(kind)
+    if build is None:
+        raise CodecError("A payload names an unknown kind of time zone; read it with a newer release of this package.")
+    try:
+        return build(rest)
+    except (LookupError, ValueError, OverflowError, OSError, ImportError) as failure:
+        raise CodecError(
+            "A payload names a time zone that cannot be built here; install the tzdata package, or the library that "
+            "the producer's zone comes from."
+        ) from failure
+
+
+def _describe_known(zone: Any) -> str | None:
+    name = qualified_name(zone)
+    if type(zone) is ZoneInfo:
+        return f"zoneinfo:{zone.key}" if zone.key else None
+    if type(zone) is timezone:
+        offset, *given_name = zone.__getinitargs__()  # type: ignore[attr-defined]  # what pickle uses; not in typeshed
+        return ":".join(["offset", str(offset // _MICROSECOND), *given_name])
+    if name == "pendulum.tz.timezone.Timezone":
+        return f"pendulum:{zone.name}"
+    if name == "pendulum.tz.timezone.FixedTimezone":
+        return f"pendulum-offset:{zone.offset}:{zone.name}"
+    return None
+
+
+def _fixed(text: str) -> tzinfo:
+    micros, colon, name = text.partition(":")
+    offset = timedelta(microseconds=int(micros))
+    return timezone(offset, name) if colon else timezone(offset)
+
+
+def _pendulum(name: str) -> tzinfo:
+    from pendulum import timezone as named_zone
+    from pendulum.tz.timezone import Timezone
+
+    zone = named_zone(name)
+    return zone if type(zone) is Timezone else Timezone(name)
+
+
+def _pendulum_fixed(text: str) -> tzinfo:
+    from pendulum.tz.timezone import FixedTimezone
+
+    seconds, _, name = text.partition(":")
+    return FixedTimezone(int(seconds), name)
+
+
+_BUILDERS: Final[dict[str, Callable[[str], tzinfo]]] = {
+    "utc": lambda _: UTC,
+    "zoneinfo": ZoneInfo,
+    "offset": _fixed,
+    "pendulum": _pendulum,
+    "pendulum-offset": _pendulum_fixed,
+}

@@ -1,0 +1,1 @@
+"""Keys, and how payloads and data keys are sealed."""

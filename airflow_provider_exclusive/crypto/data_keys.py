@@ -1,0 +1,109 @@
+"""
+How a process protects the data keys of what it pushes, and comes by those of what it may read.
+
+A process with the private key does both itself. One without it, as in a hardened deployment, seals a data key in a
+letter and reads only what the API server hands it, after the API server has decided.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_letter
+from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError
+from airflow_provider_exclusive.format.reference import Reference
+
+
+class DataKeys(ABC):
+    """Keeps data keys in references."""
+
+    @property
+    @abstractmethod
+    def key_id(self) -> str:
+        """The name of the private key under which this process seals."""
+
+    @abstractmethod
+    def protect(self, data_key: bytes, reference: Reference) -> Reference:
+        """Return ``reference`` with its data key in it, protected and bound to its context."""
+
+    @abstractmethod
+    def recover(self, reference: Reference) -> bytes:
+        """
+        Return the data key of ``reference``.
+
+        :raises EnvelopeError: if the reference is not what its producer wrote.
+        :raises ConfigurationError: if nobody handed over what this process cannot open itself.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDataKeys(DataKeys):
+    """The data keys of a process that holds the private key."""
+
+    keyring: Keyring
+
+    @property
+    def key_id(self) -> str:
+        """That of the current key."""
+        return self.keyring.current_key_id
+
+    def protect(self, data_key: bytes, reference: Reference) -> Reference:
+        """Wrap the data key."""
+        key_id, wrapped_key = self.keyring.wrap(data_key, context=reference.context())
+        return replace(reference, key_id=key_id, wrapped_key=wrapped_key)
+
+    def recover(self, reference: Reference) -> bytes:
+        """Unwrap the data key. A letter is refused: anybody can write one."""
+        _refuse_letter(reference)
+        return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+
+
+@dataclass(frozen=True, slots=True)
+class HandedDataKeys(DataKeys):
+    """
+    The data keys of a process that holds only the public key.
+
+    :param public_key: 32 raw bytes of X25519.
+    """
+
+    public_key: bytes
+
+    @property
+    def key_id(self) -> str:
+        """That of the private key whose public half this is."""
+        return key_id_of(self.public_key)
+
+    def protect(self, data_key: bytes, reference: Reference) -> Reference:
+        """Seal the data key in a letter to the holder of the private key."""
+        letter = seal_letter(data_key, public_key=self.public_key, context=reference.context())
+        return replace(reference, key_id=key_id_of(self.public_key), letter=letter)
+
+    def recover(self, reference: Reference) -> bytes:
+        """Take the data key that the API server handed over with this reference."""
+        if reference.answer is None:
+            raise ConfigurationError(
+                "This worker holds no private key, and the API server did not open the value for it: the plugin "
+                "'exclusive' is not loaded there. Install airflow-provider-exclusive where the API server runs, give "
+                "it [exclusive] private_key, and do not start it with --apps execution, which loads no plugin. A "
+                "dag.test() asks no API server: give its process the private key.",
+                option="[exclusive] private_key",
+            )
+        _refuse_letter(reference)
+        if reference.answer.data_key is None:
+            raise EnvelopeError(
+                f"The API server could not open this exclusive value, sealed under key {reference.key_id!r}: its row "
+                "is not what the producer wrote, or the API server does not hold that key. Check [exclusive] "
+                "private_key there (airflow exclusive doctor tells), or clear the producer task."
+            )
+        return reference.answer.data_key
+
+
+def _refuse_letter(reference: Reference) -> None:
+    # Anybody can write a letter, so one that lies in a row proves nothing about who did.
+    if reference.letter is not None:
+        raise EnvelopeError(
+            "This exclusive value was pushed by a worker without the private key, and no API server has taken it in: "
+            "the plugin 'exclusive' was not loaded there, or it had no private key. Mend that (airflow exclusive "
+            "doctor tells), then clear the producer task."
+        )

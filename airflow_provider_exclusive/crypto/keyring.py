@@ -1,0 +1,238 @@
+"""
+The deployment's key pair, and what protects data keys with it.
+
+A data key travels in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a process
+with the private key can wrap or unwrap, so a row that opens was written by one. A process that holds only the public
+key seals its data key in a *letter*, which the holder of the private key opens and wraps.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from airflow_provider_exclusive.crypto.sealing import KEY_BYTES, TAG_BYTES, cannot_be_opened
+from airflow_provider_exclusive.exceptions import ConfigurationError, UnknownKeyError
+
+_NONCE_BYTES: Final = 12
+_LABEL: Final = b"airflow-provider-exclusive/v1/"
+_LETTER_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
+_LEAST_DISTINCT_BYTES: Final = 8
+_KEY_CHARACTERS: Final = 44  # base64 of 32 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """
+    One private key of the deployment: 32 raw bytes of X25519 and what follows from them.
+
+    :param key_id: a public name for the key, derived from its public half.
+    """
+
+    key_id: str
+    public: bytes
+    wrapping_key: bytes = field(repr=False)
+    exchange_key: X25519PrivateKey = field(repr=False)
+
+    @property
+    def raw(self) -> bytes:
+        """The 32 raw bytes."""
+        return self.exchange_key.private_bytes_raw()
+
+    @classmethod
+    def from_raw(cls, raw: bytes) -> PrivateKey:
+        """Build from the 32 raw bytes of an X25519 private key."""
+        exchange_key = X25519PrivateKey.from_private_bytes(raw)
+        public = exchange_key.public_key().public_bytes_raw()
+        return cls(
+            key_id=key_id_of(public),
+            public=public,
+            wrapping_key=derive(raw, purpose=b"wrapping-key"),
+            exchange_key=exchange_key,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """
+    The private keys of a deployment; the first wraps, each unwraps what names it.
+
+    :param keys: at least one, current key first.
+    :raises ConfigurationError: if there is none, or one twice.
+    """
+
+    keys: tuple[PrivateKey, ...]
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise ConfigurationError("A keyring needs at least one private key.", option="[exclusive] private_key")
+        if len({key.key_id for key in self.keys}) < len(self.keys):
+            raise ConfigurationError(
+                "[exclusive] private_key lists the same key twice.", option="[exclusive] private_key"
+            )
+
+    @classmethod
+    def from_raw_keys(cls, raw_keys: Iterable[bytes]) -> Keyring:
+        """Build from raw X25519 private keys of 32 bytes each, current key first."""
+        return cls(tuple(PrivateKey.from_raw(raw) for raw in raw_keys))
+
+    @property
+    def current_key_id(self) -> str:
+        """The ``key_id`` that new references carry."""
+        return self.keys[0].key_id
+
+    def wrap(self, data_key: bytes, *, context: bytes) -> tuple[str, bytes]:
+        """Return the current key's id and ``data_key`` wrapped under it, bound to ``context``: 12 + 32 + 16 bytes."""
+        return self._wrap_with_nonce(data_key, context=context, nonce=os.urandom(_NONCE_BYTES))
+
+    def _wrap_with_nonce(self, data_key: bytes, *, context: bytes, nonce: bytes) -> tuple[str, bytes]:
+        key = self.keys[0]
+        wrapped = AESGCM(key.wrapping_key).encrypt(nonce, data_key, _wrap_context(key.key_id, context))
+        return key.key_id, nonce + wrapped
+
+    def unwrap(self, wrapped_key: bytes, *, key_id: str, context: bytes) -> bytes:
+        """
+        Return the data key.
+
+        The key is chosen by ``key_id`` alone; there is no trial decryption.
+
+        :raises UnknownKeyError: if no key of this ring has ``key_id``.
+        :raises EnvelopeError: if the data key was not wrapped under it for ``context``.
+        """
+        key = self._find(
+            key_id,
+            "This value is sealed under key {wanted!r}, which this process does not hold (it holds {held}). Add the "
+            "old private key at the end of [exclusive] private_key (or the old fernet key to [core] fernet_key), or "
+            "clear the producer task.",
+        )
+        if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
+            raise cannot_be_opened()
+        nonce, sealed = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
+        try:
+            return AESGCM(key.wrapping_key).decrypt(nonce, sealed, _wrap_context(key_id, context))
+        except InvalidTag as failure:
+            raise cannot_be_opened() from failure
+
+    def open_letter(self, letter: bytes, *, key_id: str, context: bytes) -> bytes:
+        """
+        Return the data key that :func:`seal_letter` sealed to a public key of this ring.
+
+        :raises UnknownKeyError: if no key of this ring has ``key_id``.
+        :raises EnvelopeError: if the letter was not sealed to it for ``context``.
+        """
+        key = self._find(
+            key_id,
+            "A value arrived sealed to the public key {wanted!r}, whose private half this process does not hold (it "
+            "holds those of {held}). Set [exclusive] public_key where the value comes from to the public half that "
+            "airflow exclusive keygen printed beside [exclusive] private_key; or, while keys are being changed, add "
+            "the other private key here.",
+        )
+        try:
+            data_key = _LETTER_SUITE.decrypt(letter, key.exchange_key, _letter_context(key_id, context))
+        except (InvalidTag, ValueError) as failure:
+            raise cannot_be_opened() from failure
+        if len(data_key) != KEY_BYTES:
+            raise cannot_be_opened()
+        return data_key
+
+    def _find(self, key_id: str, otherwise: str) -> PrivateKey:
+        key = next((key for key in self.keys if key.key_id == key_id), None)
+        if key is None:
+            held = ", ".join(repr(held.key_id) for held in self.keys)
+            raise UnknownKeyError(otherwise.format(wanted=key_id, held=held), key_id=key_id)
+        return key
+
+
+def seal_letter(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
+    """
+    Seal ``data_key`` to the holder of the private key, as a process that holds only the public key must.
+
+    :param public_key: 32 raw bytes of X25519.
+    """
+    recipient = X25519PublicKey.from_public_bytes(public_key)
+    return _LETTER_SUITE.encrypt(data_key, recipient, _letter_context(key_id_of(public_key), context))
+
+
+def key_id_of(public_key: bytes) -> str:
+    """Return the public name of a key pair: 32 hexadecimal digits."""
+    return hashlib.sha256(_LABEL + b"key-id" + public_key).hexdigest()[:32]
+
+
+def derive(secret: bytes, *, purpose: bytes) -> bytes:
+    """Derive 32 bytes from ``secret`` by HKDF-SHA256 (RFC 5869), apart from those of every other purpose."""
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_LABEL + purpose).derive(secret)
+
+
+def is_as_long_as_a_key(text: str) -> bool:
+    """Return whether ``text`` may be a key that was mistyped, rather than something else."""
+    return len(text) in range(_KEY_CHARACTERS - 1, _KEY_CHARACTERS + 2)
+
+
+def parse_key(text: str, *, option: str) -> bytes:
+    """
+    Read one key from configuration: base64 of exactly 32 random bytes.
+
+    :raises ConfigurationError: if it is anything else, above all a passphrase.
+    """
+    try:
+        # Keys travel in both alphabets of RFC 4648: fernet keys are URL-safe.
+        raw = binascii.a2b_base64(text.strip().translate(_URL_SAFE).encode("ascii"), strict_mode=True)
+    except (ValueError, UnicodeEncodeError):
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise ConfigurationError(
+            f"{option} is not a key: expected base64 of exactly {KEY_BYTES} random bytes (44 characters), got "
+            f"{len(text.strip())} characters that are not. {HOW_TO_MAKE_A_KEY}",
+            option=option,
+        )
+    if _is_guessable(raw):
+        raise ConfigurationError(
+            f"{option} decodes to text or to a pattern, not to random bytes: it can be guessed. {HOW_TO_MAKE_A_KEY}",
+            option=option,
+        )
+    return raw
+
+
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+HOW_TO_MAKE_A_KEY: Final = (
+    "Make a pair of keys with: airflow exclusive keygen; or one key with: "
+    'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
+)
+
+
+def format_key(raw: bytes) -> str:
+    """Return a key as configuration holds it."""
+    return base64.b64encode(raw).decode("ascii")
+
+
+def _is_guessable(raw: bytes) -> bool:
+    # Few distinct bytes: a repeated pattern. Few distinct steps between them: a count such as 00 01 02 ….
+    steps = {(after - before) % 256 for before, after in pairwise(raw)}
+    is_text = raw.isascii() and raw.decode("ascii").isprintable()
+    return is_text or min(len(set(raw)), len(steps)) < _LEAST_DISTINCT_BYTES
+
+
+def _wrap_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive wrap", key_id, context)
+
+
+def _letter_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive letter", key_id, context)
+
+
+def _named_context(label: bytes, key_id: str, context: bytes) -> bytes:
+    name = key_id.encode()
+    return label + len(name).to_bytes(8, "big") + name + context

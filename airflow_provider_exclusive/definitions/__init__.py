@@ -1,0 +1,1 @@
+"""What a Dag file says about its outputs, inputs and their readers."""

@@ -1,0 +1,216 @@
+"""
+What a Dag declares: :func:`consumers`, and finding it again on a task.
+
+Airflow offers one seam that every operator and decorator has, survives ``.partial().expand()`` and ``default_args``,
+and runs in the task's process before its code: ``pre_execute``. The hook put there carries the scope.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
+from airflow_provider_exclusive.execution_time import redaction, running_task
+from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, ScopeDeclaration
+
+CODECS: Final = ("arrow", "cloudpickle", "msgpack", "serde")
+"""What a task may ask for; here, because a Dag is parsed without loading any of them."""
+
+_NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where in the Dag's source something was declared."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumersHook:
+    """
+    A ``pre_execute`` hook that scopes every output of its task.
+
+    :param declaration: who may read what.
+    :param codec: the codec that the task asks for; None chooses by type.
+    :param then: the user's own hook, run afterwards with the same context.
+    :param declared_at: where the Dag declares it, for messages.
+    :param inherits: whether a hook that ``default_args`` give every task is run where there is no ``then``: the author
+        of an ``@exclusive_task`` did not write ``pre_execute=``, and does not mean to replace it.
+    """
+
+    declaration: ScopeDeclaration
+    codec: str | None = None
+    then: Callable[..., Any] | None = field(default=None, repr=False)
+    declared_at: SourceLine | None = None
+    inherits: bool = False
+
+    def __call__(self, context: Any) -> None:
+        """Tell this process that its task's outputs are exclusive, then run the user's hook."""
+        running = running_task.current()
+        if running is None:
+            raise InvalidScopeError("consumers(…) is a pre_execute hook: it runs in a task, and none runs here.")
+        _require_backend()
+        # From here on the process must know when another task begins, as in dag.test(), or that one's return value,
+        # pushed without a context, would be taken for a write of this task. Opening a value asks again, and insists.
+        with suppress(ConfigurationError):
+            redaction.prepare()
+        running.outputs = self
+        redaction.withhold_results(context["task"])
+        if (then := self._then(context["task"])) is not None:
+            _run_hook(then, context)
+
+    def _then(self, task: Any) -> Callable[..., Any] | None:
+        if self.then is not None or not self.inherits:
+            return self.then
+        inherited = default_pre_execute(task)
+        hook: Callable[..., Any] | None = inherited.then if isinstance(inherited, ConsumersHook) else inherited
+        return hook
+
+
+def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
+    """
+    Scope the outputs of any operator: ``PythonOperator(…, pre_execute=consumers("load"))``.
+
+    :param clauses: who may read: task ids or globs, ``"dag:task"``, :class:`~airflow_provider_exclusive.Consumer`,
+        ``DOWNSTREAM``; or one mapping from key to a list of these. Nothing at all means ``DOWNSTREAM``.
+    :param then: a ``pre_execute`` hook of your own, run afterwards.
+    :param codec: ``"cloudpickle"`` to ask for it, where ``[exclusive] allow_cloudpickle`` is on.
+    :raises InvalidScopeError: if a clause is none of these.
+    """
+    spec = clauses[0] if len(clauses) == 1 else list(clauses) or DOWNSTREAM
+    return create_hook(spec, then=then, codec=codec)
+
+
+def create_hook(
+    spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None, inherits: bool = False
+) -> ConsumersHook:
+    """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
+    if then is not None and not callable(then):
+        raise InvalidScopeError(
+            f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."
+        )
+    if _find_in(then) is not None:
+        raise InvalidScopeError(
+            "A task has one scope, and this one would get two: pre_execute=consumers(…) or then=consumers(…) beside "
+            "another scope. Name all consumers in one of them."
+        )
+    if codec is not None and codec not in CODECS:
+        raise InvalidScopeError(
+            f"codec={codec!r} is not the name of a codec; expected one of {', '.join(map(repr, CODECS))}. Only "
+            "'cloudpickle' has to be asked for; the others are chosen by the value's type."
+        )
+    declaration = ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
+    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
+
+
+def find_hook(task: Any) -> ConsumersHook | None:
+    """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
+    return _find_in(pre_execute_of(task))
+
+
+def pre_execute_of(task: Any) -> Any:
+    """Return the ``pre_execute`` hook of an operator, mapped or not, or None."""
+    if hasattr(task, "partial_kwargs"):
+        return task.partial_kwargs.get("pre_execute")
+    return getattr(task, "_pre_execute_hook", None)
+
+
+def default_pre_execute(task: Any) -> Any:
+    """Return the ``pre_execute`` hook that the ``default_args`` of Dag and task groups have for ``task``, or None."""
+    group = task.task_group
+    return {**task.dag.default_args, **(group.default_args if group is not None else {})}.get("pre_execute")
+
+
+def argument_of(task: Any, name: str) -> Any:
+    """Return what an operator, mapped or not, was given for an argument; None if it has no such argument."""
+    if hasattr(task, "partial_kwargs") and name in task.partial_kwargs:
+        return task.partial_kwargs[name]
+    # Some arguments of a mapped @task are kept on the mapped operator itself.
+    return getattr(task, name, getattr(getattr(task, "operator_class", None), name, None))
+
+
+def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the outputs that reach ``task`` as XComArgs: in template fields, or as mapped arguments."""
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+    if hasattr(task, "partial_kwargs"):
+        yield from XComArg.iter_xcom_references(task.partial_kwargs)
+        yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
+    else:
+        yield from XComArg.iter_xcom_references(task)
+
+
+def downstream_of(task: Any) -> set[str]:
+    """
+    Return the ids of the direct downstream tasks of ``task``, which ``DOWNSTREAM`` stands for.
+
+    Airflow 3.4 makes readers outside a loop depend on the loop's gate rather than on the task they read, so for a task
+    in a loop the tasks that take its output as an argument are added.
+    """
+    if not is_in_loop(task):
+        return set(task.downstream_task_ids)
+    readers = {
+        reader.task_id
+        for reader in task.dag.tasks
+        if any(producer.task_id == task.task_id for producer, _ in inputs_of(reader))
+    }
+    return readers | set(task.downstream_task_ids)
+
+
+def is_in_loop(task: Any) -> bool:
+    """Return whether ``task`` is in a loop of Airflow 3.4, in which each iteration has outputs of its own."""
+    group = task.task_group
+    while group is not None and not hasattr(group, "gate_task_id"):
+        group = group.parent_group
+    return group is not None
+
+
+def _find_in(hook: Any) -> ConsumersHook | None:
+    if isinstance(hook, ConsumersHook):
+        return hook
+    if getattr(hook, "__module__", None) != "airflow.sdk.definitions.decorators.condition":
+        return None
+    # @task.run_if and @task.skip_if chain hooks in a closure; ours is still called, so it must still be found.
+    for cell in getattr(hook, "__closure__", None) or ():
+        for chained in cell.cell_contents if isinstance(cell.cell_contents, tuple) else ():
+            if (found := _find_in(chained)) is not None:
+                return found
+    return None
+
+
+def _require_backend() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.execution_time.xcom import XCom
+
+    # By name: a Dag file must not load the backend, and with it the store.
+    if not any(kind.__module__ == "airflow_provider_exclusive.xcom.backend" for kind in XCom.__mro__):
+        raise AirflowFailException(
+            "The outputs of this task are exclusive, but [core] xcom_backend is not "
+            "airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend: they would be stored in clear text. Set it "
+            "in every component of this deployment, or remove the scope."
+        )
+
+
+def _run_hook(hook: Callable[..., Any], context: Any) -> None:
+    from airflow.sdk.execution_time.callback_runner import create_executable_runner
+    from airflow.sdk.execution_time.context import context_get_outlet_events
+
+    # The same runner that Airflow gives a pre_execute hook: it also drives generators that yield asset metadata.
+    create_executable_runner(hook, context_get_outlet_events(context), logger=context["task"].log).run(context)
+
+
+def _calling_line() -> SourceLine | None:
+    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to a caller's line, as in logging and warnings
+    # An operator sets its own scope from within Airflow, which is not where the Dag declares it.
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_A_DAG:
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return SourceLine(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

@@ -1,0 +1,176 @@
+"""
+What a triggered run was handed: :data:`exclusive_input` in a Dag, :func:`get_exclusive_input` in code.
+
+Nothing is pulled before the task that needs it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+from airflow_provider_exclusive.access.hand_over import Source, has_pointer
+from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.execution_time import dag_runs, running_task
+from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.running_task import RunningTask
+
+REQUIRED: Final[Any] = object()
+"""Stands for no default: the run must have been handed the input."""
+
+_test_values: ContextVar[Mapping[str, Any]] = ContextVar("exclusive_input_test_values")
+
+
+class ExclusiveInput(ResolveMixin):
+    """
+    An output that this run was handed under ``name``; a task gets its value as it gets that of an XComArg.
+
+    :param default: the value where the run was not handed ``name``.
+    :raises InvalidScopeError: if ``name`` is no name.
+    """
+
+    def __init__(self, name: str, default: Any = REQUIRED) -> None:
+        if not isinstance(name, str) or not name:
+            raise InvalidScopeError(
+                f"exclusive_input({name!r}): expected the name under which exclusive_keys hands an output over, such "
+                "as 'rows'."
+            )
+        self.name = name
+        self.default = default
+
+    def iter_references(self) -> Iterable[tuple[BaseOperator, str]]:
+        """Return nothing: no task of this Dag makes the value."""
+        return ()
+
+    def resolve(self, context: Any) -> Any:  # noqa: ARG002  # Airflow's signature
+        """Return the value; see :func:`get_exclusive_input`."""
+        return get_exclusive_input(self.name, self.default)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Refuse what an XComArg of multiple outputs can do."""
+        raise InvalidScopeError(
+            f"{self!r}[{key!r}]: an input is handed over whole. Hand that part over under a name of its own, or take "
+            "it in the task that gets the input."
+        )
+
+    def __repr__(self) -> str:
+        # The serialized Dag shows it, so it must be the same each time the file is parsed.
+        return f"exclusive_input({self.name!r})"
+
+
+class _ExclusiveInputs:
+    def __call__(self, name: str, default: Any = REQUIRED) -> ExclusiveInput:
+        """
+        Return a stand-in for what this run was handed under ``name``.
+
+        It goes where an XComArg goes as an argument: to TaskFlow tasks, also inside lists and dicts, ``.partial(…)``,
+        ``op_args`` and every template field. ``.expand(…)`` must know the length beforehand, and ``.map``, ``.zip`` and
+        ``.concat`` take outputs of this Dag only: pass it through a task.
+
+        :param name: the name in ``exclusive_keys`` of the
+            :class:`~airflow_provider_exclusive.ExclusiveTriggerDagRunOperator` that triggered the run.
+        :param default: the value where the run was not handed ``name``. Without one, the task fails with
+            :class:`~airflow_provider_exclusive.exceptions.HandOverError`.
+        :raises InvalidScopeError: if ``name`` is no name.
+        """
+        return ExclusiveInput(name, default)
+
+    @contextmanager
+    def overriding(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """
+        Give inputs these values while the block runs: ``with exclusive_input.overriding({"rows": 3}): dag.test()``.
+
+        :param values: by the names of the inputs.
+        """
+        token = _test_values.set({**_test_values.get({}), **values})
+        try:
+            yield
+        finally:
+            _test_values.reset(token)
+
+
+exclusive_input: Final = _ExclusiveInputs()
+
+
+def get_exclusive_input(name: str, default: Any = REQUIRED) -> Any:
+    """
+    Return what the run of the present task was handed under ``name``; for use in a task's own code.
+
+    :param default: returned where the run was not handed ``name``.
+    :raises HandOverError: if it was not and there is no default, or if what was handed over is not there any more.
+    :raises AccessDeniedError: if the record that the run points to does not let it read.
+    :raises ExclusiveError: as any pull.
+    """
+    test_values = _test_values.get({})
+    if name in test_values:
+        return test_values[name]
+    with final_errors():
+        if default is not REQUIRED and name not in _handed(name, _running(name)):
+            return default
+        return _pull(name, find_source(name))
+
+
+def find_source(name: str) -> Source:
+    """
+    Return where the output lies that this run was handed under ``name``; pulls no payload.
+
+    :raises HandOverError: if it was not handed over, or was withdrawn.
+    """
+    if name in _test_values.get({}):
+        raise HandOverError(
+            f"The input {name!r} has a test value by exclusive_input.overriding, and that lies nowhere, so it cannot "
+            "be handed on. Test the triggered Dag by itself."
+        )
+    running = _running(name)
+    handed = _handed(name, running)
+    if name not in handed:
+        raise HandOverError(_not_handed(name, running, sorted(handed)))
+    return handed[name]
+
+
+def _running(name: str) -> RunningTask:
+    running = running_task.current()
+    if running is None:
+        raise HandOverError(
+            f"The exclusive input {name!r} was asked for where no task runs. Ask in a task, or in a test inside "
+            f"'with exclusive_input.overriding({{{name!r}: …}})'."
+        )
+    return running
+
+
+def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
+    own, hand_overs = running.identity, dag_runs.hand_overs_of(running)
+    hand_over = hand_overs.of(own.dag_id, own.run_id)
+    if hand_over is None and has_pointer(hand_overs.conf_of(own.dag_id, own.run_id)):
+        raise HandOverError(
+            f"Run {own.run_id} of {own.dag_id} was not handed {name!r}: its conf points to a hand-over that does not "
+            "name this run, because it was withdrawn (the trigger task was cleared, or triggered another run since) "
+            "or because the conf was written by hand. Run the trigger task again."
+        )
+    return {} if hand_over is None else hand_over.sources
+
+
+def _pull(name: str, source: Source) -> Any:
+    where = {"dag_id": source.dag_id, "run_id": source.run_id, "task_id": source.task_id, "key": source.key}
+    value = dag_runs.pull_output(where, source.map_index)
+    if value is dag_runs.MISSING:
+        raise HandOverError(
+            f"This run was handed {name!r}, which is the output {source}, and there is none: its task was cleared "
+            f"since, or pushed nothing. Run task {source.task_id!r} of that run again."
+        )
+    return value
+
+
+def _not_handed(name: str, running: RunningTask, names: list[str]) -> str:
+    own = running.identity
+    handed = f"it was handed {', '.join(map(repr, names))}" if names else "it was handed nothing"
+    return (
+        f"Run {own.run_id} of {own.dag_id} was not handed {name!r}; {handed}. Trigger it with "
+        f"ExclusiveTriggerDagRunOperator(task_id=…, trigger_dag_id={own.dag_id!r}, exclusive_keys={{{name!r}: …}}), or "
+        f"write exclusive_input({name!r}, default=…)."
+    )

@@ -1,0 +1,176 @@
+"""
+Keeps exclusive values out of what Airflow stores, shows and logs about a task.
+
+Inputs that were opened would appear in rendered template fields, map index labels and the arguments of tasks that wait,
+results in the log lines of the PythonOperator family. For the former Airflow offers no seam, so private functions of
+its task runner are wrapped, here and nowhere else. The wrappers are put in place before any exclusive value is opened,
+and if those functions are not what this module expects, no exclusive value is opened at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.execution_time import running_task
+from airflow_provider_exclusive.execution_time.deferral import refuse_opened_values
+from airflow_provider_exclusive.execution_time.failures import final_errors
+
+_Wrap = Callable[[Callable[..., Any]], Any]
+
+_SHOWN_INPUTS: Final = 10
+_LINES_WITH_RESULTS: Final = {"Condition result is %s": "Condition result not shown"}
+_MISSING: Final = object()
+
+
+def prepare() -> None:
+    """
+    Put the wrappers in place, once per process.
+
+    :raises ConfigurationError: if this Airflow's task runner is not as expected.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    if getattr(task_runner._serialize_rendered_fields, "conceals_exclusive_values", False):  # noqa: SLF001  # the seam
+        return
+    seam = _seam()
+    _check_seam(task_runner, seam)
+    for name, (_, wrap) in seam.items():
+        wrapper = wrap(getattr(task_runner, name))
+        wrapper.conceals_exclusive_values = True
+        setattr(task_runner, name, wrapper)
+
+
+def withhold_results(task: Any) -> None:
+    """Make a task of the PythonOperator family log that it has a result, but not which."""
+    if hasattr(task, "show_return_value_in_logs"):
+        task.show_return_value_in_logs = False
+    if any(kind.__name__ == "ShortCircuitOperator" for kind in type(task).__mro__):
+        # It logs its condition whatever that setting says, and no public way gives an operator another logger.
+        task._cached_logger = _DiscreetLog(task.log)  # noqa: SLF001
+
+
+class _DiscreetLog:
+    """An operator's logger that leaves results out of the lines that carry them."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def info(self, event: Any, *args: Any, **kwargs: Any) -> Any:
+        """Log at level info."""
+        if event in _LINES_WITH_RESULTS:
+            return self._log.info(_LINES_WITH_RESULTS[event])
+        return self._log.info(event, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_log":  # a copy under construction has none yet
+            raise AttributeError(name)
+        return getattr(self._log, name)
+
+
+def _seam() -> dict[str, tuple[list[str], _Wrap]]:
+    """Return the private functions of the task runner, the parameters they must have and what wraps them."""
+    from airflow.sdk import exceptions
+
+    seam: dict[str, tuple[list[str], _Wrap]] = {
+        "_serialize_rendered_fields": (["task"], _wrap_rendered_fields),
+        "_render_map_index": (["context", "ti", "log"], _wrap_map_index),
+        "_defer_task": (["defer", "ti", "log"], _wrap_wait),
+    }
+    if hasattr(exceptions, "TaskAwaitingInput"):  # since Airflow 3.3
+        seam["_await_input_task"] = (["awaiting", "ti", "log"], _wrap_wait)
+    return seam
+
+
+def _check_seam(task_runner: ModuleType, seam: Mapping[str, tuple[list[str], _Wrap]]) -> None:
+    for name, (expected, _) in seam.items():
+        found = getattr(task_runner, name, None)
+        if found is None or list(inspect.signature(found).parameters) != expected:
+            raise ConfigurationError(
+                f"This version of Airflow runs tasks in another way: {task_runner.__name__}.{name}"
+                f"({', '.join(expected)}) is not there. Exclusive values stay closed, because Airflow would store them "
+                "in clear text. Use a version of airflow-provider-exclusive that supports this Airflow."
+            )
+
+
+def _wrap_rendered_fields(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    def serialize_rendered_fields(task: Any) -> Any:
+        # Airflow calls this for every task while the context is there; callbacks later on have none.
+        running = running_task.current()
+        if running is None or not running.inputs:
+            return original(task)
+        return original(_conceal(task, marker=describe_inputs(running)))
+
+    return serialize_rendered_fields
+
+
+def _wrap_map_index(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def render_map_index(context: Any, ti: Any, log: Any) -> Any:
+        label = original(context, ti=ti, log=log)
+        running = running_task.current()
+        # Once a value was opened, a label may contain it: keep the one rendered before, if there was one.
+        return ti.rendered_map_index if running is not None and running.inputs else label
+
+    return render_map_index
+
+
+def _wrap_wait(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def wait(wish: Any, ti: Any, log: Any) -> Any:
+        running = running_task.last_seen(ti)
+        if running is not None:
+            with final_errors():
+                refuse_opened_values(wish.kwargs, running.opened)
+        return original(wish, ti, log)
+
+    return wait
+
+
+def describe_inputs(running: running_task.RunningTask) -> str:
+    """Return what the UI shows in place of a value: which exclusive inputs arrived."""
+    names = [f"{task_id}[{key!r}]" for task_id, key in running.inputs]
+    more = f" and {len(names) - _SHOWN_INPUTS} more" if len(names) > _SHOWN_INPUTS else ""
+    return f"<withheld: this task read the exclusive {', '.join(names[:_SHOWN_INPUTS])}{more}>"
+
+
+def _conceal(task: Any, *, marker: str) -> SimpleNamespace:
+    """Return a stand-in for ``task`` whose template fields show what the Dag's author wrote, and nothing rendered."""
+    fields = {
+        name: _only_authored(getattr(task, name), _authored(task, name), marker=marker) for name in task.template_fields
+    }
+    return SimpleNamespace(
+        template_fields=task.template_fields,
+        template_fields_renderers=getattr(task, "template_fields_renderers", {}),
+        **fields,
+    )
+
+
+def _authored(task: Any, field: str) -> Any:
+    """Return a template field as it stands in the Dag file, before rendering."""
+    original = task.dag.task_dict.get(task.task_id)
+    if hasattr(original, "partial_kwargs"):
+        return original.partial_kwargs.get(field, _MISSING)
+    return getattr(original, field, _MISSING)
+
+
+def _only_authored(rendered: Any, authored: Any, *, marker: str) -> Any:
+    """Return ``rendered`` with every part replaced that does not stand in the Dag file exactly so."""
+    if isinstance(rendered, Mapping) and isinstance(authored, Mapping):
+        shown = {
+            name: _only_authored(rendered[name], authored[name], marker=marker) for name in authored if name in rendered
+        }
+        return shown if rendered.keys() <= authored.keys() else {**shown, "…": marker}
+    if isinstance(rendered, (list, tuple)) and isinstance(authored, (list, tuple)):
+        if len(rendered) != len(authored):
+            return marker
+        return [_only_authored(part, source, marker=marker) for part, source in zip(rendered, authored, strict=True)]
+    is_constant = rendered is None or isinstance(rendered, (str, int, float, bool))
+    if callable(rendered) and rendered is authored:
+        return rendered
+    return rendered if is_constant and type(rendered) is type(authored) and rendered == authored else marker

@@ -1,0 +1,112 @@
+"""
+Whose task this process is, and what has come into it.
+
+The reader of a value is the process's task instance, as Airflow's context names it; where the context is already gone
+(callbacks, operator links, the push of the return value) it is the one that was last seen. Nothing here opens, stores
+or decides anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_exclusive.scopes.scope import TaskIdentity
+
+_REMEMBERED_BYTES: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """
+    An exclusive input that was opened.
+
+    :param size: of its payload in bytes.
+    """
+
+    task_id: str
+    key: str
+    value: Any = field(repr=False)
+    size: int
+
+
+@dataclass(slots=True)
+class RunningTask:
+    """
+    The task instance that runs in this process.
+
+    :param task: its operator, as far rendered as it is.
+    :param outputs: the hook that declared the scope of its outputs, once that ran.
+    :param inputs: the exclusive inputs opened so far, in order: task id and key, mapped to None.
+    :param opened: the last of them with their values, as far as those are small: large ones must not be kept alive.
+    :param hand_overs: what is known so far about what Dag runs were handed.
+    """
+
+    identity: TaskIdentity
+    task: Any
+    outputs: Any = None
+    inputs: dict[tuple[str, str], None] = field(default_factory=dict)
+    opened: deque[Opened] = field(default_factory=deque, repr=False)
+    hand_overs: Any = None
+    _opened_bytes: int = 0
+
+    def note(self, opened: Opened) -> None:
+        """Take down that an exclusive input was opened."""
+        self.inputs[opened.task_id, opened.key] = None
+        if opened.size > _REMEMBERED_BYTES:
+            return
+        self.opened.append(opened)
+        self._opened_bytes += opened.size
+        while self._opened_bytes > _REMEMBERED_BYTES:
+            self._opened_bytes -= self.opened.popleft().size
+
+
+_last_seen: RunningTask | None = None
+
+
+def current() -> RunningTask | None:
+    """Return the running task instance, or None where there is none, as in the Dag processor."""
+    global _last_seen  # noqa: PLW0603  # one process runs one task at a time; this is the process's own memory of it
+    if (trigger := _trigger_task_instance()) is not None:
+        return RunningTask(_identify(trigger), task=None)
+    if (task_instance := _context_task_instance()) is None:
+        return _last_seen
+    identity = _identify(task_instance)
+    if _last_seen is None or _last_seen.identity != identity:
+        _last_seen = RunningTask(identity, task_instance.task)
+    # Airflow replaces the operator while it prepares, renders and unmaps it.
+    _last_seen.task = task_instance.task
+    return _last_seen
+
+
+def last_seen(task_instance: Any) -> RunningTask | None:
+    """Return what is known of a task instance whose context is already gone; None if it touched no XCom."""
+    return _last_seen if _last_seen is not None and _last_seen.identity == _identify(task_instance) else None
+
+
+def _context_task_instance() -> Any:
+    from airflow.sdk import get_current_context
+
+    try:
+        return get_current_context()["ti"]
+    except RuntimeError:
+        return None
+
+
+def _trigger_task_instance() -> Any:
+    """Return the task instance a trigger acts for in the triggerer (Airflow 3.4), or None."""
+    from airflow.sdk.bases import xcom
+
+    variable = getattr(xcom, "_current_trigger_ti", None)
+    return variable.get() if variable is not None else None
+
+
+def _identify(task_instance: Any) -> TaskIdentity:
+    return TaskIdentity(
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+        task_id=task_instance.task_id,
+        map_index=-1 if task_instance.map_index is None else task_instance.map_index,
+        ti_id=str(task_instance.id),
+    )

@@ -1,0 +1,250 @@
+"""
+The reference: the small JSON that Airflow's metadata database holds in place of an exclusive value.
+
+:func:`Reference.to_row` and :func:`Reference.from_row` are mirror images. :meth:`Reference.context` is the canonical
+encoding of every fact that the cipher binds to the payload and to the data key, so an edited reference does not open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
+from airflow_provider_exclusive.format.canonical import (
+    MAX_INTEGER,
+    canonical,
+    from_base64,
+    integer,
+    optional,
+    require_fields,
+    string,
+    timestamp,
+    to_base64,
+    typed,
+)
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+
+MARKER: Final = "__exclusive__"
+VERSION: Final = 1
+PLAIN: Final = "plain"
+"""Value of the marker in a row that holds a user's own value which merely looks like a reference."""
+
+_FIELDS: Final = frozenset(
+    {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
+)
+_ANSWER: Final = "data_key"
+_PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
+_CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
+_OPEN_SCOPE: Final = "*"
+_CALLER: Final = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the API server said of a reference.
+
+    :param data_key: the data key, for a reader that may have it; None if the reference cannot be opened.
+    """
+
+    data_key: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    Where one sealed value is, who wrote it, who may read it and how to open it.
+
+    :param producer: the task instance that wrote the value.
+    :param key: the XCom key it was written under.
+    :param scope: who may read it besides the producer.
+    :param codec: the codec that turns the payload into the value.
+    :param size: bytes of the payload before sealing.
+    :param length: ``len()`` of the value, or None if it has none; for people only.
+    :param created_at: when it was written, ISO 8601 in UTC.
+    :param expires_at: when the payload ends, likewise, or None for never.
+    :param at: where the sealed payload lies, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
+    :param key_id: which private key wraps the data key.
+    :param letter: the data key as a process without the private key sends it to the API server, instead of
+        :attr:`wrapped_key`.
+    :param answer: what the API server said of it on this read; never stored.
+    """
+
+    producer: TaskIdentity
+    key: str
+    scope: ConsumerScope
+    codec: str
+    size: int
+    length: int | None
+    created_at: str
+    expires_at: str | None
+    at: str | None
+    key_id: str = ""
+    wrapped_key: bytes = field(default=b"", repr=False)
+    inline: bytes | None = field(default=None, repr=False)
+    letter: bytes | None = field(default=None, repr=False)
+    answer: Answer | None = field(default=None, repr=False)
+
+    def context(self) -> bytes:
+        """
+        Return the bytes that authenticate everything but ``inline``, ``key_id``, ``wrapped_key`` and ``letter``.
+
+        The encoding is canonical and length-prefixed, so two different references never share a context.
+        """
+        return b"airflow-provider-exclusive reference" + canonical(self._bound() | {"at": self.at})
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the JSON that goes into the XCom row."""
+        place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
+        lock = ("wrapped_key", self.wrapped_key) if self.letter is None else ("letter", self.letter)
+        return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
+
+    def _bound(self) -> dict[str, Any]:
+        return {
+            MARKER: VERSION,
+            "producer": {
+                "dag_id": self.producer.dag_id,
+                "run_id": self.producer.run_id,
+                "task_id": self.producer.task_id,
+                "map_index": self.producer.map_index,
+                "key": self.key,
+                "ti_id": self.producer.ti_id,
+            },
+            "consumers": _scope_to_row(self.scope),
+            "codec": self.codec,
+            "size": self.size,
+            "length": self.length,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+        }
+
+    def to_answer(self, data_key: bytes | None) -> dict[str, Any]:
+        """
+        Return the row as the API server answers it to a reader that may have it.
+
+        :param data_key: None says that the API server could not open the reference.
+        """
+        return self.to_row() | {_ANSWER: None if data_key is None else to_base64(data_key)}
+
+    @classmethod
+    def from_answer(cls, row: Mapping[str, Any]) -> Reference:
+        """
+        Read a row that came through the API server, with its :attr:`answer` if it gave one.
+
+        :raises EnvelopeError: as :meth:`from_row`.
+        """
+        if _ANSWER not in row:
+            return cls.from_row(row)
+        try:
+            answer = Answer(optional(row[_ANSWER], from_base64))
+        except (TypeError, ValueError) as malformed:
+            raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
+        return cls.from_row(without_answer(row), answer)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], answer: Answer | None = None) -> Reference:
+        """
+        Read an XCom row, taking nothing on trust: every field must be there, of its type, and no other.
+
+        :param answer: what came with it.
+        :raises UnsupportedReferenceError: if it is of another version.
+        :raises EnvelopeError: if it is no well-formed reference.
+        """
+        version = row.get(MARKER) if isinstance(row, dict) else None
+        if type(version) is not int or version != VERSION:
+            raise UnsupportedReferenceError(
+                f"This XCom row is an exclusive reference of {_name_version(version)}; this release of "
+                f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear the producer task."
+            )
+        try:
+            return cls._parse(row, answer)
+        except (KeyError, TypeError, ValueError) as malformed:
+            raise EnvelopeError(
+                "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
+                "something else. Clear the producer task to write it anew."
+            ) from malformed
+
+    @classmethod
+    def _parse(cls, row: Mapping[str, Any], answer: Answer | None) -> Reference:
+        place = "inline" if "inline" in row else "at"
+        lock = "letter" if "letter" in row else "wrapped_key"
+        require_fields(row, _FIELDS | {place, lock})
+        producer = require_fields(row["producer"], _PRODUCER_FIELDS)
+        return cls(
+            producer=TaskIdentity(
+                dag_id=string(producer["dag_id"]),
+                run_id=string(producer["run_id"]),
+                task_id=string(producer["task_id"]),
+                map_index=integer(producer["map_index"], least=-1),
+                ti_id=optional(producer["ti_id"], string),
+            ),
+            key=string(producer["key"]),
+            scope=_scope_from_row(row["consumers"]),
+            codec=string(row["codec"]),
+            size=integer(row["size"]),
+            length=optional(row["length"], integer),
+            created_at=timestamp(row["created_at"]),
+            expires_at=optional(row["expires_at"], timestamp),
+            at=string(row["at"]) if place == "at" else None,
+            key_id=string(row["key_id"]),
+            wrapped_key=from_base64(row["wrapped_key"]) if lock == "wrapped_key" else b"",
+            letter=from_base64(row["letter"]) if lock == "letter" else None,
+            inline=from_base64(row["inline"]) if place == "inline" else None,
+            answer=answer,
+        )
+
+
+def is_reference_row(row: object) -> bool:
+    """Return whether an XCom row carries our marker, whatever else it holds."""
+    return isinstance(row, dict) and MARKER in row
+
+
+def holds_letter(row: object) -> bool:
+    """Return whether a worker without the private key wrote this row; anybody may pretend to be one."""
+    return is_reference_row(row) and "letter" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
+
+
+def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``row`` without an answer: only the API server gives one, so none may come out of the database."""
+    return {name: content for name, content in row.items() if name != _ANSWER} if _ANSWER in row else dict(row)
+
+
+def escape(row: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a user's own value that carries our marker, so that it is not taken for a reference."""
+    return {MARKER: PLAIN, "value": row}
+
+
+def is_escaped(row: Mapping[str, Any]) -> bool:
+    """Return whether :func:`escape` wrote this row; its value is under ``"value"``."""
+    return row.get(MARKER) == PLAIN and row.keys() == {MARKER, "value"}
+
+
+def _name_version(version: object) -> str:
+    # Whatever else stands there may be somebody's value, or too deep or too long to print.
+    if type(version) is int and 0 <= version <= MAX_INTEGER:
+        return f"version {version}"
+    return f"no version (a {type(version).__name__})"
+
+
+def _scope_to_row(scope: ConsumerScope) -> str | list[str | dict[str, str | None]]:
+    if scope.is_open:
+        return _OPEN_SCOPE
+    caller = [_CALLER] if scope.admits_caller else []
+    clauses = ({"dag_id": one.dag_id, "task_id": one.task_id, "run_id": one.run_id} for one in scope.clauses)
+    return [*caller, *clauses]
+
+
+def _scope_from_row(row: object) -> ConsumerScope:
+    if row == _OPEN_SCOPE:
+        return OPEN
+    written = typed(row, list)
+    admits_caller = written[:1] == [_CALLER]
+    clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in written[admits_caller:]]
+    return ConsumerScope(
+        tuple(
+            Clause(string(one["dag_id"]), string(one["task_id"]), optional(one["run_id"], string)) for one in clauses
+        ),
+        admits_caller=admits_caller,
+    )

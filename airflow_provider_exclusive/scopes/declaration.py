@@ -1,0 +1,207 @@
+"""
+Consumer scopes as Dag authors write them, and what becomes of them when a task pushes.
+
+:class:`ScopeDeclaration` is parsed with the Dag and *resolved* against the running task into the
+:class:`~airflow_provider_exclusive.scopes.scope.ConsumerScope` of each value. This module knows nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from airflow_provider_exclusive.exceptions import InvalidScopeError
+from airflow_provider_exclusive.scopes.scope import CALLER_WORD, OPEN, Clause, ConsumerScope, TaskIdentity
+
+RETURN_KEY: Final = "return_value"
+EVERY_KEY: Final = "*"
+
+# Airflow allows word characters, dots and dashes in ids (airflow.utils.helpers.KEY_REGEX); a clause adds two wildcards.
+_DAG_ID = re.compile(r"[\w.\-]+")
+_TASK_PATTERN = re.compile(r"[\w.\-*?]+")
+
+
+class _Downstream(Enum):
+    DOWNSTREAM = "DOWNSTREAM"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+DOWNSTREAM: Final = _Downstream.DOWNSTREAM
+"""The direct downstream tasks of the producer, as they are when it pushes."""
+
+
+class _Caller(Enum):
+    CALLER = CALLER_WORD
+
+
+CALLER: Final = _Caller.CALLER
+"""The task that triggered the producer's run; a Dag author writes ``"caller"``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """
+    One consumer as a Dag author writes it.
+
+    :param task: a task id, or a glob over task ids (``*`` and ``?``), so ``"etl.*"`` names a task group.
+    :param dag: another Dag's id; None means the producer's own Dag. Tasks of another Dag may read from any run.
+    :param any_run: whether other runs of the producer's own Dag may read, too.
+    :raises InvalidScopeError: if a field is empty, of the wrong type or no possible id.
+    """
+
+    task: str
+    dag: str | None = None
+    any_run: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name("task", self.task, _TASK_PATTERN)
+        if self.dag is not None:
+            _check_name("dag", self.dag, _DAG_ID)
+        if not isinstance(self.any_run, bool):
+            raise InvalidScopeError(f"Consumer(any_run=…): got {self.any_run!r}, expected True or False.")
+
+    def __str__(self) -> str:
+        name = f"{self.dag}:{self.task}" if self.dag else self.task
+        return f"{name} (any run)" if self.any_run else name
+
+
+Declared = Consumer | _Downstream | _Caller
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeDeclaration:
+    """
+    The consumer scopes of one task's outputs, key by key, as its Dag declares them.
+
+    :param by_key: who may read each key; ``"*"`` stands for the keys that are not named. A key that neither is named
+        nor covered by ``"*"`` can be read by its producer alone.
+    """
+
+    by_key: Mapping[str, tuple[Declared, ...]]
+
+    @classmethod
+    def parse(cls, spec: object) -> ScopeDeclaration:
+        """
+        Read what a Dag author wrote.
+
+        :param spec: one clause, a collection of clauses, or a mapping from key to either. A clause is a task id or
+            glob, ``"dag:task"``, ``"caller"``, a :class:`Consumer` or :data:`DOWNSTREAM`.
+        :raises InvalidScopeError: if it is none of these.
+        """
+        if isinstance(spec, Mapping):
+            if not spec:
+                raise InvalidScopeError(
+                    "consumers={} names no key. Write consumers=[] if nobody may read, or {'*': [...]} for every key."
+                )
+            return cls({_parse_key(key): _parse_clauses_of(key, clauses) for key, clauses in spec.items()})
+        return cls({EVERY_KEY: _parse_clauses(spec)})
+
+    def declared_for(self, key: str) -> tuple[Declared, ...]:
+        """Return the clauses that govern ``key``, by its own name or by ``"*"``."""
+        return self.by_key.get(key, self.by_key.get(EVERY_KEY, ()))
+
+    def consumers(self) -> Iterable[tuple[str, Declared]]:
+        """Yield each key with each of its clauses."""
+        for key, clauses in self.by_key.items():
+            for clause in clauses:
+                yield key, clause
+
+    def resolve(
+        self,
+        key: str,
+        *,
+        producer: TaskIdentity,
+        downstream: Collection[str],
+        parts: Collection[str] | None = None,
+    ) -> ConsumerScope:
+        """
+        Turn the declaration into the scope of one value.
+
+        :param producer: the task instance that pushes.
+        :param downstream: the ids of its direct downstream tasks, which :data:`DOWNSTREAM` stands for.
+        :param parts: for the ``return_value`` of a task with multiple outputs, the keys it is made of: unless
+            ``return_value`` is named itself, only who may read every part may read the whole. One that is made of
+            nothing counts as made of all keys that are named.
+        """
+        if key != RETURN_KEY or parts is None or RETURN_KEY in self.by_key:
+            return self._resolve(self.declared_for(key), producer, downstream)
+        whole = OPEN
+        # Many parts share few scopes, and to meet two of them takes a comparison of all clauses.
+        for declared in dict.fromkeys(self.declared_for(part) for part in parts or self.by_key):
+            whole = whole.intersection(self._resolve(declared, producer, downstream))
+        return whole
+
+    def _resolve(
+        self, declared: tuple[Declared, ...], producer: TaskIdentity, downstream: Collection[str]
+    ) -> ConsumerScope:
+        clauses = (
+            clause for one in declared for clause in _resolve_clause(one, producer=producer, downstream=downstream)
+        )
+        return ConsumerScope(tuple(dict.fromkeys(clauses)), admits_caller=CALLER in declared)
+
+
+def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
+    if not isinstance(name, str):
+        raise InvalidScopeError(
+            f"A consumer's {field} is an id as a string; got {name!r} of type {type(name).__name__}."
+        )
+    if not name:
+        raise InvalidScopeError(f"A consumer's {field} is empty; expected an id such as 'load'.")
+    if not pattern.fullmatch(name):
+        raise InvalidScopeError(
+            f"A consumer's {field} is {name!r}, which no id can be: ids are made of letters, digits, '_', '.' and '-'"
+            f"{' (in a task, * and ? are wildcards)' if pattern is _TASK_PATTERN else ''}."
+        )
+
+
+def _parse_key(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise InvalidScopeError(f"A scope's key is the name of an XCom key; got {key!r}, expected such as 'row_count'.")
+    return key
+
+
+def _parse_clauses_of(key: object, spec: object) -> tuple[Declared, ...]:
+    try:
+        return _parse_clauses(spec)
+    except InvalidScopeError as error:
+        raise InvalidScopeError(f"The scope of key {key!r}: {error}") from None
+
+
+def _parse_clauses(spec: object) -> tuple[Declared, ...]:
+    if isinstance(spec, (str, Consumer, _Downstream, _Caller)):
+        return (_parse_clause(spec),)
+    if isinstance(spec, (list, tuple, set, frozenset)):
+        # A set has another order in every process; the same Dag must write the same reference in all of them.
+        clauses = spec if isinstance(spec, (list, tuple)) else sorted(spec, key=str)
+        return tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses))
+    raise InvalidScopeError(
+        f"A consumer scope is a task id, a Consumer, DOWNSTREAM, or a list of these; got {spec!r} "
+        f"of type {type(spec).__name__}."
+    )
+
+
+def _parse_clause(clause: object) -> Declared:
+    if isinstance(clause, (Consumer, _Downstream, _Caller)):
+        return clause
+    if isinstance(clause, str) and clause == CALLER.value:
+        return CALLER
+    if isinstance(clause, str) and ":" in clause:
+        dag, _, task = clause.partition(":")
+        return Consumer(task=task, dag=dag)
+    # Consumer itself refuses whatever is not a possible task id, with a message that teaches.
+    return Consumer(task=clause)  # type: ignore[arg-type]
+
+
+def _resolve_clause(declared: Declared, *, producer: TaskIdentity, downstream: Collection[str]) -> Iterable[Clause]:
+    if isinstance(declared, _Caller):
+        return []  # who that is stands in a hand-over record, at the time of the read
+    if isinstance(declared, _Downstream):
+        return [Clause(producer.dag_id, task_id, producer.run_id) for task_id in sorted(downstream)]
+    if declared.dag in (None, producer.dag_id):
+        return [Clause(producer.dag_id, declared.task, None if declared.any_run else producer.run_id)]
+    return [Clause(str(declared.dag), declared.task, None)]

@@ -1,0 +1,159 @@
+"""
+Who wrote a value and who may read it: identities, clauses and consumer scopes.
+
+A consumer scope travels in the reference and is all that a reader is held against. How a Dag author writes one is in
+:mod:`airflow_provider_exclusive.scopes.declaration`. This module knows nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from airflow_provider_exclusive.exceptions import AccessDeniedError
+
+CALLER_WORD: Final = "caller"
+"""What a Dag author writes for the task that triggered the producer's run; no task of that name is meant by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskIdentity:
+    """
+    A task instance, as a producer or as a reader.
+
+    :param ti_id: Airflow's id of the task instance where it is known. It changes with every try, so it tells writes
+        apart but never decides who may read.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    ti_id: str | None = None
+
+    def is_same_task_instance(self, other: TaskIdentity) -> bool:
+        """Return whether both are the same task instance, in any of its tries."""
+        return (self.dag_id, self.run_id, self.task_id, self.map_index) == (
+            other.dag_id,
+            other.run_id,
+            other.task_id,
+            other.map_index,
+        )
+
+    def named_by(self, producer: TaskIdentity) -> str:
+        """Return, as Python source, the consumer with which the Dag of ``producer`` lets this task read."""
+        if self.dag_id != producer.dag_id:
+            return repr(f"{self.dag_id}:{self.task_id}")
+        if self.run_id != producer.run_id:
+            return f"Consumer(task={self.task_id!r}, any_run=True)"
+        return f"Consumer(task={self.task_id!r})" if self.task_id == CALLER_WORD else repr(self.task_id)
+
+    def __str__(self) -> str:
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{mapped} (run {self.run_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """
+    One resolved line of a consumer scope.
+
+    :param task_id: a glob over task ids.
+    :param run_id: the one run whose tasks may read, or None for any run of the Dag.
+    """
+
+    dag_id: str
+    task_id: str
+    run_id: str | None
+
+    def permits(self, reader: TaskIdentity) -> bool:
+        """Return whether ``reader`` matches this clause, whatever its map index."""
+        return (
+            reader.dag_id == self.dag_id
+            and self.run_id in (None, reader.run_id)
+            and (reader.task_id == self.task_id or _matches(reader.task_id, self.task_id))
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dag_id}.{self.task_id} ({'any run' if self.run_id is None else f'run {self.run_id}'})"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerScope:
+    """
+    Who may read one value besides its producer: anyone who matches one clause.
+
+    No clause at all is a denial, not a default. An open scope must say so.
+
+    :param admits_caller: whether the task that triggered the producer's run may read, too. Who that is stands in a
+        hand-over record, so :meth:`permits` does not know it;
+        :func:`~airflow_provider_exclusive.access.decision.decide` does.
+    """
+
+    clauses: tuple[Clause, ...] = ()
+    is_open: bool = False
+    admits_caller: bool = False
+
+    def permits(self, reader: TaskIdentity) -> bool:
+        """Return whether ``reader`` may read."""
+        return self.is_open or any(clause.permits(reader) for clause in self.clauses)
+
+    def verify(self, reader: TaskIdentity) -> None:
+        """
+        Let ``reader`` pass or raise.
+
+        :raises AccessDeniedError: if no clause matches.
+        """
+        if not self.permits(reader):
+            raise AccessDeniedError(f"{reader} is not in the consumer scope. It may be read by: {self}.")
+
+    def intersection(self, other: ConsumerScope) -> ConsumerScope:
+        """
+        Return a scope of those whom both permit.
+
+        Two different globs meet only if one of them is ``*``: fewer readers than possible, never more.
+        """
+        if self.is_open:
+            return other
+        if other.is_open:
+            return self
+        met = (_meet(mine, theirs) for mine in self.clauses for theirs in other.clauses)
+        return ConsumerScope(
+            tuple(dict.fromkeys(clause for clause in met if clause)),
+            admits_caller=self.admits_caller and other.admits_caller,
+        )
+
+    def __str__(self) -> str:
+        if self.is_open:
+            return "every task"
+        caller = ["the task that triggered the run"] if self.admits_caller else []
+        return ", ".join([*map(str, self.clauses), *caller]) or "nobody but its producer"
+
+
+OPEN: Final = ConsumerScope(is_open=True)
+"""The scope of a plain task's value: anybody may read it."""
+
+
+def _meet(one: Clause, other: Clause) -> Clause | None:
+    if one.dag_id != other.dag_id or (None not in (one.run_id, other.run_id) and one.run_id != other.run_id):
+        return None
+    task_id = _narrower(one.task_id, other.task_id)
+    if task_id is None:
+        return None
+    return Clause(one.dag_id, task_id, one.run_id if one.run_id is not None else other.run_id)
+
+
+def _narrower(one: str, other: str) -> str | None:
+    for narrow, wide in ((one, other), (other, one)):
+        if wide in ("*", narrow) or (not _has_wildcard(narrow) and _matches(narrow, wide)):
+            return narrow
+    return None
+
+
+def _matches(task: str, pattern: str) -> bool:
+    return _has_wildcard(pattern) and fnmatchcase(task, pattern)
+
+
+def _has_wildcard(task: str) -> bool:
+    return "*" in task or "?" in task

@@ -1,0 +1,51 @@
+"""How a request is decided about, and how the API server says no: in the form in which Airflow's own routes do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.server import audit, callers
+from airflow_provider_exclusive.server.audit import AuditTrail
+from airflow_provider_exclusive.server.callers import Asking
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def deciding(what: str, requested: Requested, asking: Asking, session: Any, trail: AuditTrail) -> Iterator[None]:
+    """
+    Answer the request with 403 if the block denies it, which is written down, and with 503 if it fails.
+
+    :param what: ``"read"`` or ``"write"``.
+    :param session: of the request.
+    """
+    try:
+        yield
+    except AccessDeniedError as denied:
+        event = audit.DENIED if what == "read" else audit.WRITE_DENIED
+        caller = callers.find_refused(asking.ti_id, session)
+        trail.record(event, caller, requested=requested, reason=denied.reason, method=asking.request.method)
+        forbid(denied)
+    except Exception as trouble:
+        log.exception("Could not decide about a %s of an XCom.", what)
+        message = f"The API server could not decide about this {what}; see its log."
+        _answer(HTTPStatus.SERVICE_UNAVAILABLE, reason="undecided", message=message, cause=trouble)
+
+
+def forbid(denied: AccessDeniedError) -> NoReturn:
+    """Answer the request with 403 and the reason."""
+    _answer(HTTPStatus.FORBIDDEN, reason=denied.reason, message=str(denied), cause=denied)
+
+
+def _answer(status: HTTPStatus, *, reason: str, message: str, cause: Exception) -> NoReturn:
+    from fastapi import HTTPException
+
+    # A name that no encoding takes, planted in a row, must not make an error of a refusal.
+    printable = message.encode(errors="backslashreplace").decode()
+    raise HTTPException(int(status), detail={"reason": reason, "message": printable}) from cause

@@ -1,0 +1,1 @@
+"""The driver for Redis and Valkey."""

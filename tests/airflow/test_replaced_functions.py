@@ -1,0 +1,63 @@
+"""The functions of Airflow that the plugin gives another body: all of them as expected, or none is touched."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+
+import pytest
+from airflow.api_fastapi.execution_api.routes import xcoms
+
+from airflow_provider_exclusive.compat import execution_api
+from airflow_provider_exclusive.server.install import attach
+
+NAMES = ["has_xcom_access", "get_xcom", "get_mapped_xcom_by_index", "get_mapped_xcom_by_slice", "set_xcom"]
+ROOT = SimpleNamespace(routes=[SimpleNamespace(path="/execution")])
+
+
+async def a_coroutine(dag_id, run_id, task_id, map_index, key, session, value, xcom_key, request, token): ...
+
+
+def fewer_parameters(dag_id): ...
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Airflow's functions as if no plugin had been here, and what their code was."""
+    for name in NAMES:
+        original = getattr(xcoms, f"{execution_api._PREFIX}original_{name}", None)
+        if original is not None:
+            monkeypatch.setattr(getattr(xcoms, name), "__code__", original.__code__)
+        for kept in (f"{execution_api._PREFIX}original_{name}", f"{execution_api._PREFIX}{name}"):
+            monkeypatch.delattr(xcoms, kept, raising=False)
+    return {name: getattr(xcoms, name).__code__ for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    "changed", [a_coroutine, fewer_parameters, None, 3], ids=["coroutine", "parameters", "missing", "no function"]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched, monkeypatch, caplog, name, changed):
+    with monkeypatch.context() as patched:
+        patched.setattr(xcoms, name, changed)
+
+        assert attach(ROOT) is False
+
+    assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
+    assert "could not attach" in caplog.text
+
+
+def test_an_api_server_without_the_execution_api_is_said_to_have_none(untouched, caplog):
+    assert attach(SimpleNamespace(routes=[])) is False
+    assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
+    assert "started without the execution API" in caplog.text
+
+
+def test_what_runs_instead_has_the_signature_that_fastapi_read(untouched):
+    signatures = {name: inspect.signature(getattr(xcoms, name)) for name in NAMES}
+
+    assert attach(ROOT)
+
+    assert {name: getattr(xcoms, name).__code__ for name in NAMES} != untouched
+    assert {name: inspect.signature(getattr(xcoms, name)) for name in NAMES} == signatures
+    assert attach(ROOT), "a second server of this process attaches to the same functions"

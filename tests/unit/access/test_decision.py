@@ -1,0 +1,225 @@
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access.hand_over import HandOver, Source
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope, TaskIdentity
+
+
+@pytest.fixture
+def reference(producer, scope):
+    return Reference(
+        producer=producer,
+        key="frame",
+        scope=scope,
+        codec="json",
+        size=3,
+        length=None,
+        created_at="2026-11-21T10:00:00Z",
+        expires_at=None,
+        at="memory:x",
+    )
+
+
+def test_an_unknown_reader_is_denied(reference):
+    with pytest.raises(AccessDeniedError, match="no running task instance is known") as denial:
+        decision.decide(None, reference)
+    assert denial.value.reason == "unknown-reader"
+
+
+def test_a_task_outside_the_scope_is_denied_and_told_who_may_and_what_to_do(reference):
+    intruder = TaskIdentity("etl", "run-1", "intruder", 3)
+    with pytest.raises(AccessDeniedError) as denial:
+        decision.decide(intruder, reference)
+    assert denial.value.reason == "not-in-scope"
+    for part in ("etl.intruder[3] (run run-1)", "'frame'", "etl.load (run run-1)", "add 'intruder' to the consumers"):
+        assert part in str(denial.value)
+
+
+def test_an_empty_scope_denies_everybody_but_the_producer(reference, consumer, producer):
+    nobody = replace(reference, scope=ConsumerScope())
+    with pytest.raises(AccessDeniedError, match="nobody but its producer"):
+        decision.decide(consumer, nobody)
+    decision.decide(producer, nobody)
+
+
+@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
+def test_the_producer_elsewhere_is_not_the_producer(reference, producer, change):
+    with pytest.raises(AccessDeniedError):
+        decision.decide(replace(producer, **change), reference)
+
+
+def test_the_producer_passes_in_a_later_try(reference, producer):
+    decision.decide(replace(producer, ti_id="another try"), reference)
+
+
+def test_a_consumer_passes_whatever_its_map_index(reference, consumer):
+    for map_index in (-1, 0, 7):
+        decision.decide(replace(consumer, map_index=map_index), reference)
+
+
+def test_an_open_value_needs_no_reader(reference):
+    decision.decide(None, replace(reference, scope=OPEN))
+
+
+# --- what was handed over, and to whom: etl.load (run-1) triggers reporting (child-1), which may trigger on
+
+TRIGGER = TaskIdentity("etl", "run-1", "load")
+IN_CHILD = TaskIdentity("reporting", "child-1", "summarise")
+
+
+class Handed:
+    """The hand-overs of a test, by the run that was triggered; counts how often it is asked."""
+
+    def __init__(self, *hand_overs):
+        self.by_run = {(one.dag_id, one.run_id): one for one in hand_overs}
+        self.asked = []
+
+    def of(self, dag_id, run_id):
+        self.asked.append((dag_id, run_id))
+        return self.by_run.get((dag_id, run_id))
+
+
+def hand_over(trigger=TRIGGER, dag="reporting", run="child-1", *, task="extract", key="frame", map_index=-1):
+    return HandOver(trigger, dag, run, {"rows": Source("etl", "run-1", task, key, map_index, is_exclusive=True)})
+
+
+def chain(length):
+    """Hand the output from the producer's run through as many triggered runs; return these and a reader in the last."""
+    at, handed = TRIGGER, []
+    for number in range(length):
+        handed.append(hand_over(at, "chain", f"run-{number}"))
+        at = TaskIdentity("chain", f"run-{number}", "trigger")
+    return Handed(*handed), at
+
+
+@pytest.mark.parametrize(
+    "handed",
+    [
+        [],
+        [hand_over(run="child-2")],
+        [hand_over(dag="etl")],
+        [hand_over(task="other")],
+        [hand_over(key="row_count")],
+        [hand_over(map_index=0)],
+        [hand_over(TaskIdentity("etl", "run-1", "intruder"))],
+        [hand_over(TaskIdentity("etl", "run-2", "load"))],
+        [hand_over(TaskIdentity("other", "run-1", "load"))],
+        [HandOver(TRIGGER, "reporting", "child-1", {})],
+    ],
+    ids=["nothing", "to another run", "to another Dag", "another task's", "another key", "another map index",
+         "by a task outside the scope", "by a task of another run", "by a task of another Dag", "an empty record"],
+)  # fmt: skip
+def test_a_run_reads_nothing_that_it_was_not_handed_by_one_who_may(reference, handed):
+    with pytest.raises(AccessDeniedError, match="hand it to that run with ExclusiveTriggerDagRunOperator"):
+        decision.decide(IN_CHILD, reference, Handed(*handed))
+
+
+def test_a_run_is_not_handed_its_own_outputs(reference):
+    by_child = hand_over(TaskIdentity("reporting", "child-1", "back"), "etl", "run-1")
+    with pytest.raises(AccessDeniedError):
+        decision.decide(TaskIdentity("etl", "run-1", "intruder"), reference, Handed(hand_over(), by_child))
+
+
+def test_runs_that_trigger_each_other_end_in_a_denial(reference):
+    one = hand_over(TaskIdentity("b", "run-b", "trigger"), "a", "run-a")
+    other = hand_over(TaskIdentity("a", "run-a", "trigger"), "b", "run-b")
+    with pytest.raises(AccessDeniedError):
+        decision.decide(TaskIdentity("a", "run-a", "reader"), reference, Handed(one, other))
+
+
+def test_a_chain_of_33_runs_is_too_long(reference):
+    handed, last = chain(33)
+    with pytest.raises(AccessDeniedError):
+        decision.decide(last, reference, handed)
+
+
+def test_trouble_with_a_record_is_no_permission(reference):
+    class Broken:
+        def of(self, dag_id, run_id):
+            raise EnvelopeError("cannot be opened")
+
+    with pytest.raises(EnvelopeError):
+        decision.decide(IN_CHILD, reference, Broken())
+
+
+def test_whose_scope_lets_it_read_needs_no_record(reference, consumer, producer):
+    handed = Handed()
+    decision.decide(consumer, reference, handed)
+    decision.decide(producer, reference, handed)
+    assert handed.asked == []
+
+
+@pytest.mark.parametrize("map_index", [-1, None])
+@pytest.mark.parametrize("reader", [IN_CHILD, replace(IN_CHILD, task_id="any"), replace(IN_CHILD, map_index=4)])
+def test_every_task_of_a_run_reads_what_the_run_was_handed(reference, reader, map_index):
+    decision.decide(reader, reference, Handed(hand_over(map_index=map_index)))
+
+
+def test_one_entry_hands_over_every_map_index(reference, producer):
+    mapped = replace(reference, producer=replace(producer, map_index=5))
+    decision.decide(IN_CHILD, mapped, Handed(hand_over(map_index=None)))
+
+
+def test_a_producer_hands_over_what_nobody_else_reads(reference, producer):
+    nobody = replace(reference, scope=ConsumerScope())
+    decision.decide(IN_CHILD, nobody, Handed(hand_over(producer)))
+
+
+@pytest.mark.parametrize("length", [2, 5, 32])
+def test_a_triggered_run_hands_on_what_it_was_handed(reference, length):
+    handed, last = chain(length)
+    decision.decide(last, reference, handed)
+    assert len(handed.asked) == length
+
+
+# --- "caller"
+
+CHILD_RESULT = TaskIdentity("reporting", "child-1", "summarise", -1, "a try")
+
+
+@pytest.fixture
+def result(reference):
+    return replace(reference, producer=CHILD_RESULT, key="return_value", scope=ConsumerScope(admits_caller=True))
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        TaskIdentity("etl", "run-1", "other"),
+        TaskIdentity("etl", "run-2", "load"),
+        TaskIdentity("other", "run-1", "load"),
+        TaskIdentity("etl", "run-1", "load", 0),
+        TaskIdentity("reporting", "child-1", "other"),
+        TaskIdentity("reporting", "child-1", "caller"),
+    ],
+    ids=str,
+)
+def test_only_the_very_task_instance_that_triggered_the_run_is_its_caller(result, reader):
+    with pytest.raises(AccessDeniedError, match="the task that triggered the run"):
+        decision.decide(reader, result, Handed(hand_over()))
+
+
+def test_a_run_that_nobody_triggered_has_no_caller(result):
+    with pytest.raises(AccessDeniedError, match="'caller' is only the task that triggered this very run"):
+        decision.decide(TRIGGER, result, Handed(hand_over(run="child-2")))
+
+
+def test_the_task_that_triggered_a_run_is_nobody_where_the_scope_does_not_say_caller(result):
+    with pytest.raises(AccessDeniedError):
+        decision.decide(TRIGGER, replace(result, scope=ConsumerScope()), Handed(hand_over()))
+
+
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_the_caller_reads_in_any_try_whatever_it_handed_over(result, map_index):
+    trigger = replace(TRIGGER, map_index=map_index)
+    decision.decide(replace(trigger, ti_id="later"), result, Handed(HandOver(trigger, "reporting", "child-1", {})))
+
+
+def test_a_caller_may_hand_its_result_to_another_run(result):
+    collected = {"summary": Source("reporting", "child-1", "summarise", "return_value", -1, is_exclusive=True)}
+    handed = Handed(hand_over(), HandOver(TRIGGER, "archive", "run-9", collected))
+    decision.decide(TaskIdentity("archive", "run-9", "keep"), result, handed)

@@ -1,0 +1,186 @@
+"""Hand-over records and pointers: what is none, and what one says."""
+
+import json
+
+import pytest
+
+from airflow_provider_exclusive.access.hand_over import (
+    CONF_KEY,
+    HandOver,
+    NoHandOvers,
+    Source,
+    has_pointer,
+    read_pointer,
+    to_pointer,
+)
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.scope import ConsumerScope, TaskIdentity
+
+TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
+POINTER = {"dag_id": "etl", "run_id": "run-1", "task_id": "hand_over", "map_index": -1}
+SOURCE = {
+    "dag_id": "etl",
+    "run_id": "run-1",
+    "task_id": "extract",
+    "key": "rows",
+    "map_index": -1,
+    "is_exclusive": True,
+}
+RECORD = {"dag_id": "reporting", "run_id": "child-1", "keys": {"rows": SOURCE}}
+
+
+def reference(task="extract", key="rows", *, dag="etl", run="run-1", map_index=-1):
+    producer = TaskIdentity(dag, run, task, map_index)
+    return Reference(producer, key, ConsumerScope(), "json", 1, None, "2026-11-21T10:00:00Z", None, "memory:x")
+
+
+def without(row, name):
+    return {field: content for field, content in row.items() if field != name}
+
+
+# --- what is no pointer
+
+
+@pytest.mark.parametrize("conf", [None, {}, [], "exclusive", 7, {"rows": 3}, {"Exclusive": POINTER}, [CONF_KEY]])
+def test_a_conf_without_our_key_points_nowhere(conf):
+    assert read_pointer(conf) is None
+    assert not has_pointer(conf) or conf == [CONF_KEY]
+
+
+@pytest.mark.parametrize("written", [None, "", "etl", [POINTER], {}, {CONF_KEY: POINTER}, RECORD, 7, True])
+def test_what_is_no_pointer_points_nowhere_and_is_known_to_be_there(written):
+    assert read_pointer({CONF_KEY: written}) is None
+    assert has_pointer({CONF_KEY: written})
+
+
+@pytest.mark.parametrize("name", POINTER)
+def test_a_pointer_with_a_field_missing_points_nowhere(name):
+    assert read_pointer({CONF_KEY: without(POINTER, name)}) is None
+
+
+def test_a_pointer_with_a_field_too_many_points_nowhere():
+    assert read_pointer({CONF_KEY: POINTER | {"key": "rows"}}) is None
+
+
+@pytest.mark.parametrize("name", ["dag_id", "run_id", "task_id"])
+@pytest.mark.parametrize("wrong", [None, 7, True, [], {}, b"etl", "", "a\x00b", "\ud800"])
+def test_an_id_that_no_database_holds_points_nowhere(name, wrong):
+    assert read_pointer({CONF_KEY: POINTER | {name: wrong}}) is None
+
+
+@pytest.mark.parametrize("wrong", [None, True, False, "-1", 1.0, -2, 2**63, []])
+def test_a_map_index_that_is_none_points_nowhere(wrong):
+    assert read_pointer({CONF_KEY: POINTER | {"map_index": wrong}}) is None
+
+
+# --- what is no record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None, 7, "text", [], [RECORD], {}, POINTER, {"record": RECORD},
+        RECORD | {"expires": None},
+        *(without(RECORD, name) for name in RECORD),
+        RECORD | {"dag_id": 7}, RECORD | {"run_id": None}, RECORD | {"keys": None}, RECORD | {"keys": [SOURCE]},
+        RECORD | {"keys": {7: SOURCE}},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_record_is_refused(record):
+    with pytest.raises((TypeError, ValueError)):
+        HandOver.from_record(record, trigger=TRIGGER)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None, "rows", [], {}, SOURCE | {"extra": 1},
+        *(without(SOURCE, name) for name in SOURCE),
+        *(SOURCE | {name: 7} for name in ("dag_id", "run_id", "task_id", "key")),
+        *(SOURCE | {"map_index": index} for index in (True, "0", -2, 1.0, 2**63)),
+        *(SOURCE | {"is_exclusive": word} for word in (None, 1, "true")),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_record_with_one_bad_entry_is_none(source):
+    with pytest.raises((TypeError, ValueError)):
+        HandOver.from_record(RECORD | {"keys": {"good": SOURCE, "bad": source}}, trigger=TRIGGER)
+
+
+def test_where_nothing_is_known_no_run_was_handed_anything():
+    assert NoHandOvers().of("reporting", "child-1") is None
+
+
+# --- what a record does not cover
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        reference(dag="other"),
+        reference(run="run-2"),
+        reference("extract2"),
+        reference(key="frame"),
+        reference(key="Rows"),
+        reference(map_index=0),
+    ],
+    ids=str,
+)
+def test_another_output_is_not_covered(other):
+    assert not HandOver.from_record(RECORD, trigger=TRIGGER).covers(other)
+
+
+def test_one_map_index_is_not_the_next():
+    one = Source("etl", "run-1", "extract", "rows", 1, is_exclusive=True)
+    assert [one.covers(reference(map_index=index)) for index in (-1, 0, 1, 2)] == [False, False, True, False]
+
+
+def test_a_record_without_keys_covers_nothing():
+    assert not HandOver.from_record(RECORD | {"keys": {}}, trigger=TRIGGER).covers(reference())
+
+
+@pytest.mark.parametrize("run", [("reporting", "child-2"), ("etl", "child-1"), ("Reporting", "child-1"), ("", "")])
+def test_a_record_is_for_no_other_run(run):
+    assert not HandOver.from_record(RECORD, trigger=TRIGGER).is_for(*run)
+
+
+# --- what they say
+
+
+@pytest.mark.parametrize("map_index", [-1, 0, 7])
+def test_a_pointer_leads_back_to_its_trigger_task_in_any_try(map_index):
+    trigger = TaskIdentity("etl", "run-1", "hand_over", map_index, "a try")
+    conf = json.loads(json.dumps({"rows": 3, CONF_KEY: to_pointer(trigger)}))
+
+    assert read_pointer(conf) == TaskIdentity("etl", "run-1", "hand_over", map_index)
+    assert has_pointer(conf)
+
+
+def test_a_pointer_holds_coordinates_and_nothing_of_what_is_handed_over():
+    assert to_pointer(TRIGGER) == POINTER
+
+
+@pytest.mark.parametrize("map_index", [None, -1, 3])
+@pytest.mark.parametrize("is_exclusive", [True, False])
+def test_a_record_comes_back_as_it_was_through_json(map_index, is_exclusive):
+    source = Source("etl", "run-1", "extract", "größe", map_index, is_exclusive)
+    written = HandOver(TRIGGER, "reporting", "child-1", {"rows": source, "": source})
+
+    read = HandOver.from_record(json.loads(json.dumps(written.to_record())), trigger=TRIGGER)
+
+    assert read == written
+    assert read.is_for("reporting", "child-1")
+
+
+def test_an_entry_covers_its_output_whatever_its_name():
+    assert HandOver.from_record(RECORD, trigger=TRIGGER).covers(reference())
+
+
+def test_one_entry_covers_all_map_indexes():
+    every = Source("etl", "run-1", "extract", "rows", None, is_exclusive=True)
+    assert all(every.covers(reference(map_index=index)) for index in (-1, 0, 1, 999))
+
+
+def test_an_entry_reads_well():
+    assert str(HandOver.from_record(RECORD, trigger=TRIGGER).sources["rows"]) == "'rows' of etl.extract (run run-1)"

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
+
+
+class TestRedisSettings:
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("connect_timeout_seconds", 0), ("read_timeout_seconds", -1), ("retries", -1), ("deadline_seconds", 34.9)],
+    )
+    def test_numbers_that_cannot_work_name_the_field(self, option, value):
+        with pytest.raises(ConfigurationError, match=f"{option}: got {value}") as caught:
+            RedisSettings("localhost", **{option: value})
+        assert caught.value.option == option
+
+    def test_no_repr_shows_the_password(self):
+        settings = RedisSettings("localhost", username="worker", password="open-sesame")
+        assert "open-sesame" not in repr(settings)
+        assert "open-sesame" not in repr(RedisDriver(settings))
+
+
+class TestClient:
+    def test_it_neither_retries_nor_trusts_blindly_by_itself(self):
+        client = connect_single_node(RedisSettings("localhost", ssl=True, ssl_ca_certs="/etc/ca.pem"))
+        arguments = client.connection_pool.connection_kwargs
+        assert arguments["retry"].get_retries() == 0
+        assert (arguments["socket_connect_timeout"], arguments["socket_timeout"]) == (5, 30)
+        assert (arguments["ssl_cert_reqs"], arguments["ssl_check_hostname"]) == ("required", True)
+        assert arguments["protocol"] == 2
+
+    def test_it_is_built_once_and_only_when_it_is_needed(self):
+        built = []
+
+        def connect(settings):
+            built.append(settings)
+            return connect_single_node(settings)
+
+        driver = RedisDriver(RedisSettings("localhost"), connect=connect)
+        assert built == []
+        assert driver.retrieve_many([]) == []
+        assert built == []
+
+    def test_it_is_tried_as_often_as_asked_for(self, monkeypatch):
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        tried = []
+
+        def connect(settings):
+            tried.append(settings)
+            raise ConnectionRefusedError
+
+        driver = RedisDriver(RedisSettings("localhost", retries=5_000, deadline_seconds=86_400), connect=connect)
+        with pytest.raises(StorageUnavailableError):
+            driver.retrieve("v1/a")
+        assert len(tried) == 5_001
+
+    def test_a_payload_larger_than_a_redis_string_is_refused_before_it_is_sent(self):
+        driver = RedisDriver(RedisSettings("host.invalid"))
+
+        class Enormous(bytes):
+            def __len__(self):
+                return 512 * 1024 * 1024 + 1
+
+        with pytest.raises(StorageError, match="at most 536,870,912"):
+            driver.store("v1/a", Enormous(), ttl_seconds=None)
+
+    def test_importing_the_drivers_of_the_core_imports_neither_redis_nor_airflow(self):
+        program = (
+            "import sys, airflow_provider_exclusive.storage.redis.driver, airflow_provider_exclusive.storage.files;"
+            "print(sorted({'redis', 'airflow', 'fsspec'} & set(sys.modules)))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"
