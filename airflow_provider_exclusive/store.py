@@ -25,7 +25,8 @@ from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.crypto.sealing import Opening, Sealing
 from airflow_provider_exclusive.exceptions import EnvelopeError, PayloadNotFoundError, StorageError
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import ConsumerScope
 from airflow_provider_exclusive.storage.base import StorageDriver, Wanted
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
 

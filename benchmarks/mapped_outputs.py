@@ -45,7 +45,8 @@ def push(dag_id: str, run_id: str, api_server_url: str) -> None:
 
 
 def _rows(dag_id: str, run_id: str, map_index: int, ti_id: str) -> dict[str, Any]:
-    from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope, TaskIdentity
+    from airflow_provider_exclusive.scopes.identity import TaskIdentity
+    from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
     from airflow_provider_exclusive.wiring import current_store
 
     producer = TaskIdentity(dag_id, run_id, TASK, map_index, ti_id)

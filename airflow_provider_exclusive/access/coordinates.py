@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 
 def is_kept_as(pushed: str, key: str | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _NO_HAND_OVERS: Final = NoHandOvers()
 # A run that hands on what it was handed is looked into in turn. Runs that trigger each other in a circle end here.

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
-from airflow_provider_exclusive.format.canonical import integer, optional, require_fields, string, typed
+from airflow_provider_exclusive.format.fields import integer, optional, require_fields, string, typed
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 RECORD_KEY: Final = "exclusive_hand_over"
 """The XCom key of hand-over records; nothing else is written under it."""

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_exclusive.cli.lineage_report import Access, Output, accesses_to, outputs_of, place_of, readers_of
 from airflow_provider_exclusive.cli.metadata import read_run
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, only_the_answer
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 
 @failing_clearly

@@ -12,7 +12,8 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes.scope import Clause, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import Clause
 
 _OUTCOMES: Final = {
     "exclusive.read": "read",

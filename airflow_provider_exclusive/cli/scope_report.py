@@ -17,7 +17,7 @@ from airflow_provider_exclusive.definitions.consumers import (
 )
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 # A clause for any run and one for the same run look alike within a Dag, so any run will do.
 _SOME_RUN: Final = "some run"

@@ -25,7 +25,8 @@ from airflow_provider_exclusive.definitions.consumers import (
     pre_execute_of,
 )
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, EVERY_KEY, RETURN_KEY, Consumer, ScopeDeclaration
-from airflow_provider_exclusive.scopes.scope import ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import ConsumerScope
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _UNMAPPED = -1
 

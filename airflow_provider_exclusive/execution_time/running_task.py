@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _REMEMBERED_BYTES: Final = 2**20
 

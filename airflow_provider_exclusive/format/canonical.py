@@ -1,15 +1,10 @@
-"""Encodings in which one meaning has exactly one form, and readers that take nothing else, for what a cipher binds."""
+"""Encodings in which one meaning has exactly one form, for what a cipher binds."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import functools
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Final
-
-MAX_INTEGER: Final = 2**63 - 1
 
 
 def to_base64(data: bytes) -> str:
@@ -61,46 +56,3 @@ def _text(value: str) -> bytes:
 
 def _prefixed(tag: bytes, content: bytes) -> bytes:
     return tag + len(content).to_bytes(8, "big") + content
-
-
-def require_fields(row: object, names: frozenset[str]) -> dict[str, Any]:
-    """Return ``row`` if it is a dict of exactly these ``names``; ValueError if not."""
-    if not isinstance(row, dict) or row.keys() != names:
-        raise ValueError("fields differ")
-    return row
-
-
-def typed(value: object, kind: type) -> Any:
-    """Return ``value`` if it is of exactly this ``kind``; TypeError if not."""
-    # bool is an int to isinstance, and True must not pass for 1.
-    if type(value) is not kind:
-        raise TypeError("a field has another type")
-    return value
-
-
-def optional(value: object, read: Callable[[object], Any]) -> Any:
-    """Return None for None, and what ``read`` makes of anything else."""
-    return None if value is None else read(value)
-
-
-def string(value: object) -> str:
-    """Return ``value`` if it is a string; TypeError if not."""
-    text: str = typed(value, str)
-    return text
-
-
-def integer(value: object, *, least: int = 0) -> int:
-    """Return ``value`` if it is an integer from ``least`` to :data:`MAX_INTEGER`; TypeError or ValueError if not."""
-    number: int = typed(value, int)
-    # JSON knows no largest integer, but Python refuses to print one of more than 4300 digits.
-    if not least <= number <= MAX_INTEGER:
-        raise ValueError("an integer out of range")
-    return number
-
-
-def timestamp(value: object) -> str:
-    """Return ``value`` if it is a time with its zone in ISO 8601; TypeError or ValueError if not."""
-    text = string(value)
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time without zone")
-    return text

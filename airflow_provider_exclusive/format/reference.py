@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
-from airflow_provider_exclusive.format.canonical import (
+from airflow_provider_exclusive.format.canonical import canonical, from_base64, to_base64
+from airflow_provider_exclusive.format.fields import (
     MAX_INTEGER,
-    canonical,
-    from_base64,
     integer,
     optional,
     require_fields,
     string,
     timestamp,
-    to_base64,
     typed,
 )
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 MARKER: Final = "__exclusive__"
 VERSION: Final = 1

@@ -16,7 +16,7 @@ from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeErr
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.failures import final_errors
 from airflow_provider_exclusive.operators import outputs, waiting
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _KEYS: Final = "exclusive_keys"
 

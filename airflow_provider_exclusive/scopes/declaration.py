@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
-from airflow_provider_exclusive.scopes.scope import CALLER_WORD, OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import CALLER_WORD, TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 RETURN_KEY: Final = "return_value"
 EVERY_KEY: Final = "*"

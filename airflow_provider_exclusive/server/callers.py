@@ -15,7 +15,7 @@ from uuid import UUID
 
 from cachetools import LRUCache, cached
 
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from airflow_provider_exclusive.access.hand_over import HandOvers
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row, without_answer
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
 

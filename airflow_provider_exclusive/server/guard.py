@@ -15,7 +15,7 @@ from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.compat.execution_api import Function, Replacement
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import ASKING, Asking

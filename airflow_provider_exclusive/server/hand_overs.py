@@ -13,7 +13,7 @@ from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_reference_row
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server import callers
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import re
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import StorageError
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 # Unreserved URL characters and "%"; no segment is empty or begins with a dot, which rules out ".." and hidden files.
 _SEGMENT: Final = r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*"

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import StorageError
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.object_keys import object_key
 

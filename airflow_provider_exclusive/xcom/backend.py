@@ -1,5 +1,5 @@
 """
-The XCom backend: Airflow's hooks as thin adapters onto :mod:`airflow_provider_exclusive.xcom.exchange`.
+The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_exclusive.xcom.push` and ``pull``.
 
 Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. ``set``
 is not overridden: 3.4 does not push through it. The overrides of ``get_one`` and ``get_all`` know which coordinate was
@@ -20,7 +20,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_exclusive.access.coordinates import Requested, Target
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import server_refusals
-from airflow_provider_exclusive.xcom import declared, exchange
+from airflow_provider_exclusive.xcom import declared, pull, push
 from airflow_provider_exclusive.xcom.preload import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
@@ -67,26 +67,26 @@ class ExclusiveXComBackend(BaseXCom):
         map_index: int | None = None,
     ) -> Any:
         """Return what the row of a pushed value holds (Airflow 3.2 and 3.3)."""
-        return exchange.push(value, Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
+        return push.push(value, Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
 
     @classmethod
     def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
         """Return what the row of a pushed value holds (Airflow 3.4)."""
-        return exchange.push(value, _locate(coordinate, key))
+        return push.push(value, _locate(coordinate, key))
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
         """Return the value of a row (Airflow 3.2 and 3.3)."""
         if _hands_rows_through.get():
             return _Row(result.value)
-        return exchange.pull([result.value], None)[0]
+        return pull.pull([result.value], None)[0]
 
     @classmethod
     def load_value(cls, stored: Any) -> Any:
         """Return the value of a row (Airflow 3.4)."""
         if _hands_rows_through.get():
             return _Row(stored)
-        return exchange.pull([stored], None)[0]
+        return pull.pull([stored], None)[0]
 
     @classmethod
     def get_one(cls, **kwargs: Any) -> Any:
@@ -106,13 +106,13 @@ class ExclusiveXComBackend(BaseXCom):
     def _open_one(cls, found: Any, query: Mapping[str, Any]) -> Any:
         requested = Requested.one(query)
         if isinstance(found, _Row):
-            return exchange.pull([found.content], requested)[0]
+            return pull.pull([found.content], requested)[0]
         if declared.expects_reference(requested, running_task.current()):
             # Airflow answers None for a missing row and for one that holds null, which no exclusive task writes.
             where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
             with _rows_handed_through():
                 rows = super().get_all(**where) or []
-            exchange.pull([row.content for row in rows if row.content is None], requested)
+            pull.pull([row.content for row in rows if row.content is None], requested)
         return None
 
     @classmethod
@@ -142,11 +142,11 @@ class ExclusiveXComBackend(BaseXCom):
     def purge(cls, xcom: Any, *args: Any) -> None:  # noqa: ARG003  # the signature of Airflow's hook
         """Remove the payload behind a row that is being deleted; never raises."""
         if (target := _deleting.get()) is not None:
-            exchange.purge(xcom.value, target)
+            push.purge(xcom.value, target)
 
 
 def _open_all(found: Any, requested: Requested) -> Any:
-    return exchange.pull([row.content for row in found], requested) if found else found
+    return pull.pull([row.content for row in found], requested) if found else found
 
 
 def _locate(coordinate: Any, key: str) -> Target:

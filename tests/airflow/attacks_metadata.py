@@ -22,7 +22,8 @@ from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
 from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import MARKER, escape
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.airflow.attacks_places import SCOPES, Output, Place, next_dag, outputs_of, places_of
 from tests.airflow.attacks_world import Record, World, conf_of

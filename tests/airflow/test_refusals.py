@@ -24,7 +24,7 @@ from airflow_provider_exclusive.exceptions import (
     UnknownKeyError,
     UnsupportedReferenceError,
 )
-from airflow_provider_exclusive.xcom import exchange
+from airflow_provider_exclusive.xcom import pull, push
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
 
@@ -199,13 +199,12 @@ class TestReadersOutsideTheScope:
 
     def test_code_without_a_task_is_refused(self):
         from airflow_provider_exclusive.execution_time import running_task
-        from airflow_provider_exclusive.xcom import exchange
 
         run = run_with_reader(Reader())
         running_task._last_seen = None
 
         with pytest.raises(AccessDeniedError, match="no running task") as refusal:
-            exchange.pull([run.xcom_rows()["extract", -1, "return_value"]], None)
+            pull.pull([run.xcom_rows()["extract", -1, "return_value"]], None)
         assert refusal.value.reason == "unknown-reader"
 
 
@@ -328,11 +327,10 @@ def test_a_genuine_reference_of_another_map_index_is_refused():
 
 
 def test_an_item_of_a_lazy_sequence_from_another_run_is_refused():
-    from airflow_provider_exclusive.xcom import exchange
 
     earlier = run_with_reader(Reader(), scope=[Consumer(task="reader", any_run=True)])
     row = earlier.xcom_rows()["extract", -1, "return_value"]
-    reader = Reader(lambda ti: exchange.pull([row], None))
+    reader = Reader(lambda ti: pull.pull([row], None))
     dag = a_dag()
     dag.dag_id = earlier.dag_id
 
@@ -589,6 +587,6 @@ def test_a_payload_goes_with_its_row_though_airflow_decodes_the_key(pushed, clea
     location = row["at"].partition(":")[2]
     assert wiring.current_driver().retrieve(location)
 
-    exchange.purge(row, Target(run.dag_id, run.run_id, "work", -1, cleared))
+    push.purge(row, Target(run.dag_id, run.run_id, "work", -1, cleared))
 
     assert wiring.current_driver().retrieve_many([location]) == [None]

@@ -598,7 +598,7 @@ def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
         load(extract())
 
     # By its own logger: an API server that ran in this process has set up logging anew.
-    log = logging.getLogger("airflow_provider_exclusive.xcom.exchange")
+    log = logging.getLogger("airflow_provider_exclusive.xcom.pull")
     monkeypatch.setattr(log, "disabled", False)
     monkeypatch.setattr(log, "propagate", False)
     monkeypatch.setattr(log, "handlers", [caplog.handler])

@@ -24,7 +24,8 @@ from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import OPEN, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.server import audit
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.middleware import ExclusiveMiddleware

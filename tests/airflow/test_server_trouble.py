@@ -28,7 +28,7 @@ from starlette.testclient import TestClient
 from airflow_provider_exclusive import wiring
 from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.install import attach
 from tests.airflow.running import read_rows

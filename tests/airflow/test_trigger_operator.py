@@ -24,7 +24,7 @@ from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.format.reference import is_reference_row
-from airflow_provider_exclusive.xcom import exchange
+from airflow_provider_exclusive.xcom import push
 from tests.airflow.handing_over import Outcomes, Triggered, record_of
 from tests.airflow.running import Run, a_dag
 from tests.fakes import CountingDriver
@@ -376,7 +376,7 @@ class TestNothingIsCopied:
     def driver(self, monkeypatch):
         counting = CountingDriver(wiring.current_driver())
         store = replace(wiring.current_store(), driver=counting)
-        monkeypatch.setattr(exchange, "current_store", lambda: store)
+        monkeypatch.setattr(push, "current_store", lambda: store)
         return counting
 
     def test_large_values_and_many_values_cost_the_trigger_no_transfer(self, nothing, driver):

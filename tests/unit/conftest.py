@@ -9,7 +9,8 @@ import pytest
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
 from airflow_provider_exclusive.crypto.data_keys import OwnDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.fakes import InMemoryDriver
 

@@ -109,7 +109,7 @@ def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(mod
 
 def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through_importing_airflow_sdk():
     seen = reached_from("xcom.backend")
-    assert "airflow_provider_exclusive.xcom.exchange" in seen
+    assert "airflow_provider_exclusive.xcom.pull" in seen
     assert {name for name in seen if ".decorators" in name or ".parse_check" in name} == set()
     assert {name for name in seen if name.startswith("airflow.")} <= {
         "airflow.sdk.bases.xcom", "airflow.sdk.bases.xcom.BaseXCom",

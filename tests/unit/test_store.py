@@ -25,7 +25,8 @@ from airflow_provider_exclusive.exceptions import (
     StorageUnavailableError,
 )
 from airflow_provider_exclusive.format.reference import MARKER, Reference
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
 from airflow_provider_exclusive.store import purge
 from tests.fakes import FailingDriver

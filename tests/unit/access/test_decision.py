@@ -6,7 +6,8 @@ from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.hand_over import HandOver, Source
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from airflow_provider_exclusive.access.hand_over import (
     to_pointer,
 )
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import ConsumerScope
 
 TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
 POINTER = {"dag_id": "etl", "run_id": "run-1", "task_id": "hand_over", "map_index": -1}

@@ -7,7 +7,8 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.cli.lineage_report import accesses_to, outputs_of, readers_of
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.format.reference import escape
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 EARLY, LATE = datetime(2026, 11, 21, 10, 0, tzinfo=UTC), datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
 OWN = Clause("etl", "load", "run-1")

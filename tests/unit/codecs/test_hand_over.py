@@ -7,7 +7,7 @@ from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.exceptions import CodecError
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 TRIGGER = TaskIdentity("etl", "run-1", "hand_over")
 RECORD = HandOver(TRIGGER, "reporting", "child-1", {"rows": Source("etl", "run-1", "extract", "rows", None, True)})

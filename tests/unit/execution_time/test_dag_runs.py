@@ -12,7 +12,8 @@ from airflow_provider_exclusive.access.hand_over import HandOver, Source, to_poi
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
 
 TRIGGER = TaskIdentity("parent", "run-1", "hand_over")
 READER = TaskIdentity("child", "run-1", "read")

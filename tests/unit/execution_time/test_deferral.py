@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_exclusive.exceptions import ScopeError
 from airflow_provider_exclusive.execution_time.deferral import refuse_opened_values
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
-from airflow_provider_exclusive.scopes.scope import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 MEBIBYTE = 2**20
 

@@ -13,7 +13,8 @@ from airflow_provider_exclusive.format.reference import (
     is_escaped,
     is_reference_row,
 )
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 REFERENCE = Reference(
     producer=TaskIdentity("etl", "run-1", "extract", 3, "0193b1a2"),

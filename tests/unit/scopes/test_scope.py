@@ -13,7 +13,8 @@ from airflow_provider_exclusive.access.hand_over import HandOver
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer, ScopeDeclaration
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 PRODUCER = TaskIdentity("etl", "run-1", "extract")
 

@@ -1,0 +1,149 @@
+"""
+Pull as a task sees it: what a row may be taken for, and who reads it.
+
+Errors leave here as Airflow should treat them: only an unreachable store is worth a retry.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from airflow.sdk.bases.xcom import BaseXCom
+
+from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
+from airflow_provider_exclusive.definitions import consumers
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
+from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
+from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.wiring import current_audit, current_store
+from airflow_provider_exclusive.xcom import declared
+
+log = logging.getLogger(__name__)
+
+
+def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
+    """
+    Return the values of ``rows``, opening those that are references.
+
+    :param requested: what was asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
+    :raises AccessDeniedError: if this process's task may not read one of them.
+    :raises ExclusiveError: if one cannot be opened, or is not what stands at that coordinate.
+    """
+    with final_errors():
+        running = running_task.current()
+        references = {
+            position: _checked_reference(row, requested, running)
+            for position, row in enumerate(rows)
+            if is_reference_row(row) and not is_escaped(row)
+        }
+        if requested is not None and requested.map_index is None:
+            _require_order_of_map_indexes(list(references.values()))
+        opened = dict(zip(references, _open(list(references.values()), running), strict=True))
+        return [
+            opened[position] if position in opened else _plain_value(row, requested, running)
+            for position, row in enumerate(rows)
+        ]
+
+
+def _checked_reference(row: Mapping[str, Any], requested: Requested | None, running: RunningTask | None) -> Reference:
+    reference = Reference.from_answer(row)
+    here = requested or _lazy_sequence_of(running)
+    if here is not None and not here.matches(reference):
+        raise EnvelopeError(
+            f"The XCom row that was asked for holds the reference of another one, {reference.key!r} of "
+            f"{reference.producer}: it was copied there. Clear the producer task to write it anew."
+        )
+    return reference
+
+
+def _require_order_of_map_indexes(references: Sequence[Reference]) -> None:
+    """Refuse copies between map indexes: Airflow answers a pull of all of them in their order, each of a run once."""
+    places = [(reference.producer.run_id, reference.producer.map_index) for reference in references]
+    is_ordered = all(before <= after for (_, before), (_, after) in pairwise(places))
+    if not is_ordered or len(set(places)) < len(places):
+        raise EnvelopeError(
+            f"Among the map indexes of key {references[0].key!r} of task {references[0].producer.task_id!r}, a row "
+            "holds the reference of another one: it was copied there. Clear the producer task to write them anew."
+        )
+
+
+def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:
+    """Return all that is known about an item of a lazy sequence: Airflow only makes them within one run of one Dag."""
+    if running is None:
+        return None
+    return Requested(running.identity.dag_id, running.identity.run_id, None, None, None)
+
+
+def _open(references: list[Reference], running: RunningTask | None) -> list[Any]:
+    if not references:
+        return []
+    secret = [reference for reference in references if not reference.scope.is_open]
+    if secret:
+        redaction.prepare()
+    reader = running.identity if running else None
+    try:
+        values = current_store().get_many(references, reader=reader, hand_overs=_hand_overs(running))
+    except AccessDeniedError as denied:
+        _audit("denied", secret, reader)
+        raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
+    _audit("read", secret, reader)
+    if running is not None:
+        for reference, value in zip(references, values, strict=True):
+            if not reference.scope.is_open:
+                running.note(Opened(reference.producer.task_id, reference.key, value, reference.size))
+    return values
+
+
+def _hand_overs(running: RunningTask | None) -> HandOvers:
+    return NoHandOvers() if running is None else dag_runs.hand_overs_of(running)
+
+
+def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:
+    """Write who read or was denied what to the task's log, as far as ``[exclusive] audit`` asks for it."""
+    if current_audit() != "all" and (event, current_audit()) != ("denied", "denied"):
+        return
+    for reference in references:
+        log.info("exclusive.%s: %s asked for %r of %s", event, reader, reference.key, reference.producer)
+
+
+def _plain_value(row: Any, requested: Requested | None, running: RunningTask | None) -> Any:
+    producer = declared.exclusive_producer(requested, running)
+    if producer is not None:
+        raise EnvelopeError(
+            f"An output of task {producer!r} was asked for and a plain value lies there, but that task is exclusive: "
+            "the value was not written by it through this backend (but by REST, another backend, a subprocess, or "
+            "before the task became exclusive). Clear the task to write it anew."
+        )
+    return _deserialize(row["value"] if is_reference_row(row) else row)
+
+
+def _declared_at(references: Sequence[Reference], running: RunningTask | None) -> str:
+    """Name the line of the scope, if the producer is in the Dag that this process has parsed."""
+    dag = getattr(running.task, "dag", None) if running else None
+    if dag is None:
+        return ""
+    for reference in references:
+        task = dag.task_dict.get(reference.producer.task_id) if reference.producer.dag_id == dag.dag_id else None
+        hook = consumers.find_hook(task) if task is not None else None
+        if hook is not None and hook.declared_at is not None:
+            return f" The scope is declared at {hook.declared_at}."
+    return ""
+
+
+def _deserialize(row: Any) -> Any:
+    return BaseXCom.deserialize_value(_Stored(row))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What Airflow's own deserialisation takes: something with a value."""
+
+    value: Any
