@@ -1,9 +1,15 @@
-"""Memory for large payloads."""
+"""Bytes on their way: what codecs, cipher and drivers pass on, and memory for large payloads."""
 
 from __future__ import annotations
 
 import mmap
 from typing import Final
+
+Chunk = bytes | bytearray | memoryview
+"""
+Bytes, or a view of plain bytes. What can be written to is memory that nothing else uses, so a decoded value may keep
+it.
+"""
 
 _HUGE_PAGE_BYTES: Final = 1 << 21
 

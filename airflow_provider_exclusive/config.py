@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airflow_provider_exclusive.crypto import keyring, sealing
-from airflow_provider_exclusive.crypto.data_keys import DataKeys, HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import DataKeys, LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
@@ -146,8 +146,8 @@ def read_data_keys(settings: Settings) -> DataKeys:
     """
     if settings.public_key and not settings.private_key:
         _refuse_indirect("private_key", _EMPTY_SOURCE)
-        return HandedDataKeys(keyring.parse_key(settings.public_key, option="[exclusive] public_key"))
-    return OwnDataKeys(read_keyring(settings))
+        return ServerDataKeys(keyring.parse_key(settings.public_key, option="[exclusive] public_key"))
+    return LocalDataKeys(read_keyring(settings))
 
 
 def airflow_home() -> Path:

@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow_provider_exclusive.access import decision
-from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
-from airflow_provider_exclusive.codecs.base import CodecRegistry, Piece
+from airflow_provider_exclusive.access.hand_over import HandOverLookup, NoHandOverLookup
+from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.crypto.sealing import Opening, Sealing
@@ -32,7 +33,7 @@ from airflow_provider_exclusive.storage.object_keys import is_own_object_key, ob
 
 log = logging.getLogger(__name__)
 
-_NO_HAND_OVERS: Final = NoHandOvers()
+_NO_HAND_OVERS: Final = NoHandOverLookup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,11 @@ class ExclusiveStore:
         :raises StorageError: if it cannot be kept.
         """
         name, pieces = self.codecs.encode(value, codec=codec)
-        return self.put_payload(pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
+        return self.put_encoded(pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
 
-    def put_payload(
+    def put_encoded(
         self,
-        pieces: Sequence[Piece],
+        pieces: Sequence[Chunk],
         *,
         codec: str,
         length: int | None,
@@ -99,7 +100,9 @@ class ExclusiveStore:
         )
         return self._seal(pieces, reference)
 
-    def get(self, reference: Reference, *, reader: TaskIdentity | None, hand_overs: HandOvers = _NO_HAND_OVERS) -> Any:
+    def get(
+        self, reference: Reference, *, reader: TaskIdentity | None, hand_overs: HandOverLookup = _NO_HAND_OVERS
+    ) -> Any:
         """Return the value if ``reader`` may have it; see :meth:`get_many`."""
         (value,) = self.get_many([reference], reader=reader, hand_overs=hand_overs)
         return value
@@ -109,7 +112,7 @@ class ExclusiveStore:
         references: Sequence[Reference],
         *,
         reader: TaskIdentity | None,
-        hand_overs: HandOvers = _NO_HAND_OVERS,
+        hand_overs: HandOverLookup = _NO_HAND_OVERS,
     ) -> list[Any]:
         """
         Return the values in the order of ``references``, or none of them.
@@ -131,7 +134,7 @@ class ExclusiveStore:
         # Each is let go as soon as it is decoded, so that large ones do not all lie in memory twice.
         return [self._open(reference, openings.popleft()) for reference in references]
 
-    def _seal(self, pieces: Sequence[Piece], reference: Reference) -> Reference:
+    def _seal(self, pieces: Sequence[Chunk], reference: Reference) -> Reference:
         data_key = sealing.new_data_key()
         protected = self.keys.protect(data_key, reference)
         if reference.at is None:

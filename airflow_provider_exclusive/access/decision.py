@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
+from airflow_provider_exclusive.access.hand_over import HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
-_NO_HAND_OVERS: Final = NoHandOvers()
+_NO_HAND_OVERS: Final = NoHandOverLookup()
 # A run that hands on what it was handed is looked into in turn. Runs that trigger each other in a circle end here.
 _LONGEST_CHAIN: Final = 32
 
 
-def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOvers = _NO_HAND_OVERS) -> None:
+def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOverLookup = _NO_HAND_OVERS) -> None:
     """
     Let ``reader`` pass or raise.
 
@@ -45,23 +45,23 @@ def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOv
         )
 
 
-def _may_read(reader: TaskIdentity, reference: Reference, hand_overs: HandOvers, *, steps: int) -> bool:
+def _may_read(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int) -> bool:
     if reader.is_same_task_instance(reference.producer) or reference.scope.permits(reader):
         return True
     return _is_caller(reader, reference, hand_overs) or _was_handed(reader, reference, hand_overs, steps=steps)
 
 
-def _is_caller(reader: TaskIdentity, reference: Reference, hand_overs: HandOvers) -> bool:
+def _is_caller(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup) -> bool:
     if not reference.scope.admits_caller:
         return False
-    hand_over = hand_overs.of(reference.producer.dag_id, reference.producer.run_id)
+    hand_over = hand_overs.find(reference.producer.dag_id, reference.producer.run_id)
     return hand_over is not None and hand_over.trigger.is_same_task_instance(reader)
 
 
-def _was_handed(reader: TaskIdentity, reference: Reference, hand_overs: HandOvers, *, steps: int) -> bool:
+def _was_handed(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int) -> bool:
     if not steps or (reader.dag_id, reader.run_id) == (reference.producer.dag_id, reference.producer.run_id):
         return False
-    hand_over = hand_overs.of(reader.dag_id, reader.run_id)
+    hand_over = hand_overs.find(reader.dag_id, reader.run_id)
     if hand_over is None or not hand_over.covers(reference):
         return False
     return _may_read(hand_over.trigger, reference, hand_overs, steps=steps - 1)

@@ -104,10 +104,10 @@ class HandOver:
         )
 
 
-class HandOvers(Protocol):
+class HandOverLookup(Protocol):
     """Finds what a Dag run was handed."""
 
-    def of(self, dag_id: str, run_id: str) -> HandOver | None:
+    def find(self, dag_id: str, run_id: str) -> HandOver | None:
         """
         Return the hand-over that this run points to and that names this run; None if there is no such thing.
 
@@ -115,10 +115,10 @@ class HandOvers(Protocol):
         """
 
 
-class NoHandOvers:
+class NoHandOverLookup:
     """Where nothing is known about triggered runs."""
 
-    def of(self, dag_id: str, run_id: str) -> HandOver | None:  # noqa: ARG002  # see HandOvers
+    def find(self, dag_id: str, run_id: str) -> HandOver | None:  # noqa: ARG002  # see HandOverLookup
         """Return None."""
         return None
 

@@ -27,8 +27,8 @@ class Output:
     """
     One exclusive XCom of the run.
 
-    :param state: ``sealed``; ``letter`` if no API server took it in, so that nobody can open it; ``misplaced`` if its
-        reference was written elsewhere; ``unreadable`` if its row is no reference.
+    :param state: ``sealed``; ``sealed_key`` if no API server has accepted it, so that nobody can open it;
+        ``misplaced`` if its reference was written elsewhere; ``unreadable`` if its row is no reference.
     :param reference: None if it is unreadable.
     """
 
@@ -140,7 +140,7 @@ def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any]) -
         return Output(producer, key, "unreadable", None)
     if reference.key != key or not reference.producer.is_same_task_instance(producer):
         return Output(producer, key, "misplaced", reference)
-    return Output(producer, key, "sealed" if reference.letter is None else "letter", reference)
+    return Output(producer, key, "sealed" if reference.sealed_key is None else "sealed_key", reference)
 
 
 def _read_extra(text: str | None) -> dict[str, Any]:

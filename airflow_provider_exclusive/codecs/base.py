@@ -1,7 +1,7 @@
 """
 The contract of a codec, and the registry that chooses one by the value's type.
 
-A codec's name is authenticated with the payload, and a payload is decoded only after it was authenticated.
+A codec's name is authenticated with the payload, and a value is decoded only after its payload was authenticated.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_exclusive.buffers import Chunk
 from airflow_provider_exclusive.exceptions import CodecError
-
-Piece = bytes | memoryview
-"""Part of a payload; a view is one of plain bytes."""
-
-Payload = bytes | bytearray | memoryview
-"""An encoded value. What can be written to is memory that nothing else uses, so a decoded value may keep it."""
 
 
 class Codec(ABC):
@@ -35,14 +30,14 @@ class Codec(ABC):
     @abstractmethod
     def encode(self, value: Any) -> bytes:
         """
-        Return the payload.
+        Return the encoded value.
 
         :raises CodecError: naming the type that it cannot carry and the way out.
         """
 
-    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+    def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the payload in pieces, which joined are what :meth:`encode` returns.
+        Return the encoded value in pieces, which joined are what :meth:`encode` returns.
 
         A codec whose values lie in memory as they travel returns where they lie, so that nothing is copied.
 
@@ -51,7 +46,7 @@ class Codec(ABC):
         return [self.encode(value)]
 
     @abstractmethod
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return the value that :meth:`encode` was given, equal and of the same type.
 
@@ -69,23 +64,23 @@ class CodecRegistry:
     def __init__(self, codecs: Iterable[Codec]) -> None:
         self._codecs = {codec.name: codec for codec in codecs}
 
-    def encode(self, value: Any, *, codec: str | None = None) -> tuple[str, Sequence[Piece]]:
+    def encode(self, value: Any, *, codec: str | None = None) -> tuple[str, Sequence[Chunk]]:
         """
-        Return the name of the codec used, and the payload in pieces.
+        Return the name of the codec used, and the encoded value in pieces.
 
         :param codec: the name of the codec that the task asks for; None chooses by type.
         :raises CodecError: if no codec takes the value or ``codec`` is not allowed here.
         """
         chosen = self._choose(value) if codec is None else self._named(codec)
-        return chosen.name, chosen.encode_in_pieces(value)
+        return chosen.name, chosen.encode_in_chunks(value)
 
-    def decode(self, name: str, payload: Payload) -> Any:
+    def decode(self, name: str, encoded: Chunk) -> Any:
         """
         Return the value.
 
         :raises CodecError: if this deployment has no codec ``name`` or it fails.
         """
-        return self._named(name).decode(payload)
+        return self._named(name).decode(encoded)
 
     def _choose(self, value: Any) -> Codec:
         for codec in self._codecs.values():

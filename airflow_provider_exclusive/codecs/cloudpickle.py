@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from airflow_provider_exclusive.codecs.base import Codec, Payload
+from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import origin, qualified_name
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -32,15 +33,15 @@ class CloudpickleCodec(Codec):
         import cloudpickle
 
         try:
-            payload: bytes = cloudpickle.dumps(value)
+            encoded: bytes = cloudpickle.dumps(value)
         except Exception as failure:  # noqa: BLE001  # __reduce__ of any class may raise anything
             raise CodecError(
                 f"A value of type {qualified_name(value)} cannot be pickled: {origin(failure)}. Open connections, "
                 "locks and generators cannot travel; return the data in them."
             ) from None
-        return payload
+        return encoded
 
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return the value; runs code of the producer.
 
@@ -49,7 +50,7 @@ class CloudpickleCodec(Codec):
         import cloudpickle
 
         try:
-            return cloudpickle.loads(payload)
+            return cloudpickle.loads(encoded)
         except ModuleNotFoundError as failure:
             raise CodecError(
                 f"A pickled value needs the module {failure.name!r}, which is not installed here; producer and "

@@ -6,7 +6,8 @@ import json
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.access.hand_over import HandOver
-from airflow_provider_exclusive.codecs.base import Codec, Payload
+from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.exceptions import CodecError
 
 
@@ -20,16 +21,16 @@ class HandOverCodec(Codec):
         return isinstance(value, HandOver)
 
     def encode(self, value: Any) -> bytes:
-        """Return the payload."""
+        """Return the encoded value."""
         return json.dumps(value.to_record()).encode()
 
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return what :meth:`HandOver.to_record` made; where it lay says whose it is.
 
         :raises CodecError: if it is no JSON.
         """
         try:
-            return json.loads(bytes(payload))
+            return json.loads(bytes(encoded))
         except (ValueError, RecursionError) as malformed:
             raise CodecError("A hand-over record is not JSON; clear the trigger task to write it anew.") from malformed

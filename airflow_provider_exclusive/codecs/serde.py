@@ -16,8 +16,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from airflow_provider_exclusive.buffers import Chunk
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
-from airflow_provider_exclusive.codecs.base import Codec, Payload
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import origin, parts_of, qualified_name, refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -45,14 +46,14 @@ class SerdeCodec(Codec):
 
         try:
             serialized = serialize(value)
-            payload = json.dumps(serialized, separators=(",", ":")).encode()
+            encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
             raise refusal(value, f"Airflow's serialization does not take it ({origin(failure)})") from None
         if _is_built_from_fields(value) or not _keeps_class(serialized, value):
-            self._verify(value, payload)
-        return payload
+            self._verify(value, encoded)
+        return encoded
 
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return the value.
 
@@ -61,20 +62,20 @@ class SerdeCodec(Codec):
         from airflow.sdk.serde import deserialize
 
         try:
-            return deserialize(json.loads(bytes(payload)))
+            return deserialize(json.loads(bytes(encoded)))
         except ImportError as failure:
             raise CodecError(
                 "A value needs a class that this process may not or cannot import: "
-                f"{_class_name(payload)}. List it in [core] allowed_deserialization_classes and make its module "
+                f"{_class_name(encoded)}. List it in [core] allowed_deserialization_classes and make its module "
                 "importable here; a class that is defined in a Dag file (unusual_prefix_…) has to move to a module."
             ) from failure
         except Exception as failure:  # noqa: BLE001  # building any class may raise anything
             raise CodecError(
-                f"Airflow's serialization cannot build a value of {_class_name(payload)}: {origin(failure)}."
+                f"Airflow's serialization cannot build a value of {_class_name(encoded)}: {origin(failure)}."
             ) from None
 
-    def _verify(self, value: Any, payload: bytes) -> None:
-        place = _first_difference(value, self.decode(payload), "the value")
+    def _verify(self, value: Any, encoded: bytes) -> None:
+        place = _first_difference(value, self.decode(encoded), "the value")
         if place is not None:
             raise refusal(value, f"Airflow's serialization would not give back {place} as it is")
 
@@ -144,9 +145,9 @@ def _is_exactly(value: Any, restored: Any) -> bool:
     return bool(value == restored)
 
 
-def _class_name(payload: Payload) -> str:
+def _class_name(encoded: Chunk) -> str:
     try:
-        serialized = json.loads(bytes(payload))
+        serialized = json.loads(bytes(encoded))
     except (ValueError, RecursionError):
         return "unknown type"
     named = serialized.get("__classname__") if isinstance(serialized, dict) else None

@@ -2,7 +2,7 @@
 How a process protects the data keys of what it pushes, and comes by those of what it may read.
 
 A process with the private key does both itself. One without it, as in a hardened deployment, seals a data key in a
-letter and reads only what the API server hands it, after the API server has decided.
+sealed key and reads only what the API server hands it, after the API server has decided.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_letter
+from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_data_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference
 
@@ -38,7 +38,7 @@ class DataKeys(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnDataKeys(DataKeys):
+class LocalDataKeys(DataKeys):
     """The data keys of a process that holds the private key."""
 
     keyring: Keyring
@@ -54,13 +54,13 @@ class OwnDataKeys(DataKeys):
         return replace(reference, key_id=key_id, wrapped_key=wrapped_key)
 
     def recover(self, reference: Reference) -> bytes:
-        """Unwrap the data key. A letter is refused: anybody can write one."""
-        _refuse_letter(reference)
+        """Unwrap the data key. A sealed key is refused: anybody can write one."""
+        _refuse_sealed_key(reference)
         return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
 
 
 @dataclass(frozen=True, slots=True)
-class HandedDataKeys(DataKeys):
+class ServerDataKeys(DataKeys):
     """
     The data keys of a process that holds only the public key.
 
@@ -75,9 +75,9 @@ class HandedDataKeys(DataKeys):
         return key_id_of(self.public_key)
 
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Seal the data key in a letter to the holder of the private key."""
-        letter = seal_letter(data_key, public_key=self.public_key, context=reference.context())
-        return replace(reference, key_id=key_id_of(self.public_key), letter=letter)
+        """Seal the data key in a sealed key to the holder of the private key."""
+        sealed_key = seal_data_key(data_key, public_key=self.public_key, context=reference.context())
+        return replace(reference, key_id=key_id_of(self.public_key), sealed_key=sealed_key)
 
     def recover(self, reference: Reference) -> bytes:
         """Take the data key that the API server handed over with this reference."""
@@ -89,7 +89,7 @@ class HandedDataKeys(DataKeys):
                 "dag.test() asks no API server: give its process the private key.",
                 option="[exclusive] private_key",
             )
-        _refuse_letter(reference)
+        _refuse_sealed_key(reference)
         if reference.answer.data_key is None:
             raise EnvelopeError(
                 f"The API server could not open this exclusive value, sealed under key {reference.key_id!r}: its row "
@@ -99,9 +99,9 @@ class HandedDataKeys(DataKeys):
         return reference.answer.data_key
 
 
-def _refuse_letter(reference: Reference) -> None:
-    # Anybody can write a letter, so one that lies in a row proves nothing about who did.
-    if reference.letter is not None:
+def _refuse_sealed_key(reference: Reference) -> None:
+    # Anybody can write a sealed key, so one that lies in a row proves nothing about who did.
+    if reference.sealed_key is not None:
         raise EnvelopeError(
             "This exclusive value was pushed by a worker without the private key, and no API server has taken it in: "
             "the plugin 'exclusive' was not loaded there, or it had no private key. Mend that (airflow exclusive "

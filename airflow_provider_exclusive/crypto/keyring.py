@@ -3,7 +3,7 @@ The deployment's key pair, and what protects data keys with it.
 
 A data key travels in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a process
 with the private key can wrap or unwrap, so a row that opens was written by one. A process that holds only the public
-key seals its data key in a *letter*, which the holder of the private key opens and wraps.
+key seals its data key in a *sealed key*, which the holder of the private key opens and wraps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from airflow_provider_exclusive.exceptions import ConfigurationError, UnknownKey
 
 _NONCE_BYTES: Final = 12
 _LABEL: Final = b"airflow-provider-exclusive/v1/"
-_LETTER_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
+_SEALED_KEY_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
 _LEAST_DISTINCT_BYTES: Final = 8
 _KEY_CHARACTERS: Final = 44  # base64 of 32 bytes
 
@@ -126,12 +126,12 @@ class Keyring:
         except InvalidTag as failure:
             raise cannot_be_opened() from failure
 
-    def open_letter(self, letter: bytes, *, key_id: str, context: bytes) -> bytes:
+    def open_sealed_key(self, sealed_key: bytes, *, key_id: str, context: bytes) -> bytes:
         """
-        Return the data key that :func:`seal_letter` sealed to a public key of this ring.
+        Return the data key that :func:`seal_data_key` sealed to a public key of this ring.
 
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
-        :raises EnvelopeError: if the letter was not sealed to it for ``context``.
+        :raises EnvelopeError: if the sealed key was not sealed to it for ``context``.
         """
         key = self._find(
             key_id,
@@ -141,7 +141,7 @@ class Keyring:
             "the other private key here.",
         )
         try:
-            data_key = _LETTER_SUITE.decrypt(letter, key.exchange_key, _letter_context(key_id, context))
+            data_key = _SEALED_KEY_SUITE.decrypt(sealed_key, key.exchange_key, _sealed_key_context(key_id, context))
         except (InvalidTag, ValueError) as failure:
             raise cannot_be_opened() from failure
         if len(data_key) != KEY_BYTES:
@@ -156,14 +156,14 @@ class Keyring:
         return key
 
 
-def seal_letter(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
+def seal_data_key(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
     """
     Seal ``data_key`` to the holder of the private key, as a process that holds only the public key must.
 
     :param public_key: 32 raw bytes of X25519.
     """
     recipient = X25519PublicKey.from_public_bytes(public_key)
-    return _LETTER_SUITE.encrypt(data_key, recipient, _letter_context(key_id_of(public_key), context))
+    return _SEALED_KEY_SUITE.encrypt(data_key, recipient, _sealed_key_context(key_id_of(public_key), context))
 
 
 def key_id_of(public_key: bytes) -> str:
@@ -229,8 +229,8 @@ def _wrap_context(key_id: str, context: bytes) -> bytes:
     return _named_context(b"airflow-provider-exclusive wrap", key_id, context)
 
 
-def _letter_context(key_id: str, context: bytes) -> bytes:
-    return _named_context(b"airflow-provider-exclusive letter", key_id, context)
+def _sealed_key_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive sealed key", key_id, context)
 
 
 def _named_context(label: bytes, key_id: str, context: bytes) -> bytes:

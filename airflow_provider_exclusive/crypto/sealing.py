@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
-from airflow_provider_exclusive.buffers import fresh_memory
+from airflow_provider_exclusive.buffers import Chunk, fresh_memory
 from airflow_provider_exclusive.exceptions import EnvelopeError
 
 KEY_BYTES: Final = 32
@@ -46,7 +46,7 @@ class Sealing:
     :param context: what the payload is bound to.
     """
 
-    def __init__(self, pieces: Sequence[bytes | memoryview], *, data_key: bytes, context: bytes) -> None:
+    def __init__(self, pieces: Sequence[Chunk], *, data_key: bytes, context: bytes) -> None:
         self._pieces, self._context = pieces, context
         self._cipher = Cipher(AES256(data_key), GCM(_PAYLOAD_NONCE))
         self._size = sum(map(len, pieces))
@@ -123,7 +123,7 @@ class Opening:
         return self._payload
 
 
-def seal(*pieces: bytes | memoryview, data_key: bytes, context: bytes) -> bytes:
+def seal(*pieces: Chunk, data_key: bytes, context: bytes) -> bytes:
     """Return a payload sealed in one piece, :data:`TAG_BYTES` longer; see :class:`Sealing`."""
     return b"".join(map(bytes, Sealing(pieces, data_key=data_key, context=context)))
 

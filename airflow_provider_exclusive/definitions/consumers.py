@@ -64,7 +64,7 @@ class ConsumersHook:
         with suppress(ConfigurationError):
             redaction.prepare()
         running.outputs = self
-        redaction.withhold_results(context["task"])
+        redaction.redact_results(context["task"])
         if (then := self._then(context["task"])) is not None:
             _run_hook(then, context)
 

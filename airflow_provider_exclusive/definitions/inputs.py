@@ -17,7 +17,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_provider_exclusive.access.hand_over import Source, has_pointer
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
-from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 
 REQUIRED: Final[Any] = object()
@@ -109,7 +109,7 @@ def get_exclusive_input(name: str, default: Any = REQUIRED) -> Any:
     test_values = _test_values.get({})
     if name in test_values:
         return test_values[name]
-    with final_errors():
+    with failing_without_retry():
         if default is not REQUIRED and name not in _handed(name, _running(name)):
             return default
         return _pull(name, find_source(name))
@@ -145,7 +145,7 @@ def _running(name: str) -> RunningTask:
 
 def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
     own, hand_overs = running.identity, dag_runs.hand_overs_of(running)
-    hand_over = hand_overs.of(own.dag_id, own.run_id)
+    hand_over = hand_overs.find(own.dag_id, own.run_id)
     if hand_over is None and has_pointer(hand_overs.conf_of(own.dag_id, own.run_id)):
         raise HandOverError(
             f"Run {own.run_id} of {own.dag_id} was not handed {name!r}: its conf points to a hand-over that does not "

@@ -24,7 +24,7 @@ MISSING: Any = object()
 
 
 @dataclass(slots=True)
-class WorkerHandOvers:
+class WorkerHandOverLookup:
     """
     Looks up hand-overs for the task of this process, each at most once.
 
@@ -35,9 +35,9 @@ class WorkerHandOvers:
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock, repr=False)
 
-    def of(self, dag_id: str, run_id: str) -> HandOver | None:
+    def find(self, dag_id: str, run_id: str) -> HandOver | None:
         """
-        See :class:`~airflow_provider_exclusive.access.hand_over.HandOvers`.
+        See :class:`~airflow_provider_exclusive.access.hand_over.HandOverLookup`.
 
         :raises EnvelopeError: if the run points to a record that is none.
         """
@@ -54,7 +54,7 @@ class WorkerHandOvers:
             return self._found[run]
 
     def known(self, dag_id: str, run_id: str) -> HandOver | None:
-        """Return what :meth:`of` has found before."""
+        """Return what :meth:`find` has found before."""
         with self._lock:
             return self._found.get((dag_id, run_id))
 
@@ -81,11 +81,11 @@ class WorkerHandOvers:
         return find_conf(dag_id, run_id)
 
 
-def hand_overs_of(running: RunningTask) -> WorkerHandOvers:
+def hand_overs_of(running: RunningTask) -> WorkerHandOverLookup:
     """Return where this process looks up hand-overs, with what it has found so far."""
     if running.hand_overs is None:
-        running.hand_overs = WorkerHandOvers(running)
-    found: WorkerHandOvers = running.hand_overs
+        running.hand_overs = WorkerHandOverLookup(running)
+    found: WorkerHandOverLookup = running.hand_overs
     return found
 
 

@@ -12,7 +12,7 @@ _FORBIDDEN: Final = 403
 
 
 @contextmanager
-def final_errors() -> Iterator[None]:
+def failing_without_retry() -> Iterator[None]:
     """Turn errors that a retry cannot mend into ones that fail the task at once."""
     try:
         yield

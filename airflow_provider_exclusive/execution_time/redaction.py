@@ -18,7 +18,7 @@ from typing import Any, Final
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.deferral import refuse_opened_values
-from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 
 _Wrap = Callable[[Callable[..., Any]], Any]
 
@@ -35,26 +35,26 @@ def prepare() -> None:
     """
     from airflow.sdk.execution_time import task_runner
 
-    if getattr(task_runner._serialize_rendered_fields, "conceals_exclusive_values", False):  # noqa: SLF001  # the seam
+    if getattr(task_runner._serialize_rendered_fields, "redacts_exclusive_values", False):  # noqa: SLF001  # the seam
         return
     seam = _seam()
     _check_seam(task_runner, seam)
     for name, (_, wrap) in seam.items():
         wrapper = wrap(getattr(task_runner, name))
-        wrapper.conceals_exclusive_values = True
+        wrapper.redacts_exclusive_values = True
         setattr(task_runner, name, wrapper)
 
 
-def withhold_results(task: Any) -> None:
+def redact_results(task: Any) -> None:
     """Make a task of the PythonOperator family log that it has a result, but not which."""
     if hasattr(task, "show_return_value_in_logs"):
         task.show_return_value_in_logs = False
     if any(kind.__name__ == "ShortCircuitOperator" for kind in type(task).__mro__):
         # It logs its condition whatever that setting says, and no public way gives an operator another logger.
-        task._cached_logger = _DiscreetLog(task.log)  # noqa: SLF001
+        task._cached_logger = _RedactingLog(task.log)  # noqa: SLF001
 
 
-class _DiscreetLog:
+class _RedactingLog:
     """An operator's logger that leaves results out of the lines that carry them."""
 
     def __init__(self, log: Any) -> None:
@@ -104,7 +104,7 @@ def _wrap_rendered_fields(original: Callable[[Any], Any]) -> Callable[[Any], Any
         running = running_task.current()
         if running is None or not running.inputs:
             return original(task)
-        return original(_conceal(task, marker=describe_inputs(running)))
+        return original(_redact(task, marker=describe_inputs(running)))
 
     return serialize_rendered_fields
 
@@ -125,7 +125,7 @@ def _wrap_wait(original: Callable[..., Any]) -> Callable[..., Any]:
     def wait(wish: Any, ti: Any, log: Any) -> Any:
         running = running_task.last_seen(ti)
         if running is not None:
-            with final_errors():
+            with failing_without_retry():
                 refuse_opened_values(wish.kwargs, running.opened)
         return original(wish, ti, log)
 
@@ -139,7 +139,7 @@ def describe_inputs(running: running_task.RunningTask) -> str:
     return f"<withheld: this task read the exclusive {', '.join(names[:_SHOWN_INPUTS])}{more}>"
 
 
-def _conceal(task: Any, *, marker: str) -> SimpleNamespace:
+def _redact(task: Any, *, marker: str) -> SimpleNamespace:
     """Return a stand-in for ``task`` whose template fields show what the Dag's author wrote, and nothing rendered."""
     fields = {
         name: _only_authored(getattr(task, name), _authored(task, name), marker=marker) for name in task.template_fields

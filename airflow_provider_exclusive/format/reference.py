@@ -41,7 +41,7 @@ _CALLER: Final = "caller"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """
     What the API server said of a reference.
 
@@ -66,7 +66,7 @@ class Reference:
     :param expires_at: when the payload ends, likewise, or None for never.
     :param at: where the sealed payload lies, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
     :param key_id: which private key wraps the data key.
-    :param letter: the data key as a process without the private key sends it to the API server, instead of
+    :param sealed_key: the data key as a process without the private key sends it to the API server, instead of
         :attr:`wrapped_key`.
     :param answer: what the API server said of it on this read; never stored.
     """
@@ -83,12 +83,12 @@ class Reference:
     key_id: str = ""
     wrapped_key: bytes = field(default=b"", repr=False)
     inline: bytes | None = field(default=None, repr=False)
-    letter: bytes | None = field(default=None, repr=False)
-    answer: Answer | None = field(default=None, repr=False)
+    sealed_key: bytes | None = field(default=None, repr=False)
+    answer: ServerAnswer | None = field(default=None, repr=False)
 
     def context(self) -> bytes:
         """
-        Return the bytes that authenticate everything but ``inline``, ``key_id``, ``wrapped_key`` and ``letter``.
+        Return the bytes that authenticate everything but ``inline``, ``key_id``, ``wrapped_key`` and ``sealed_key``.
 
         The encoding is canonical and length-prefixed, so two different references never share a context.
         """
@@ -97,7 +97,7 @@ class Reference:
     def to_row(self) -> dict[str, Any]:
         """Return the JSON that goes into the XCom row."""
         place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
-        lock = ("wrapped_key", self.wrapped_key) if self.letter is None else ("letter", self.letter)
+        lock = ("wrapped_key", self.wrapped_key) if self.sealed_key is None else ("sealed_key", self.sealed_key)
         return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
 
     def _bound(self) -> dict[str, Any]:
@@ -137,13 +137,13 @@ class Reference:
         if _ANSWER not in row:
             return cls.from_row(row)
         try:
-            answer = Answer(optional(row[_ANSWER], from_base64))
+            answer = ServerAnswer(optional(row[_ANSWER], from_base64))
         except (TypeError, ValueError) as malformed:
             raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
         return cls.from_row(without_answer(row), answer)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], answer: Answer | None = None) -> Reference:
+    def from_row(cls, row: Mapping[str, Any], answer: ServerAnswer | None = None) -> Reference:
         """
         Read an XCom row, taking nothing on trust: every field must be there, of its type, and no other.
 
@@ -166,9 +166,9 @@ class Reference:
             ) from malformed
 
     @classmethod
-    def _parse(cls, row: Mapping[str, Any], answer: Answer | None) -> Reference:
+    def _parse(cls, row: Mapping[str, Any], answer: ServerAnswer | None) -> Reference:
         place = "inline" if "inline" in row else "at"
-        lock = "letter" if "letter" in row else "wrapped_key"
+        lock = "sealed_key" if "sealed_key" in row else "wrapped_key"
         require_fields(row, _FIELDS | {place, lock})
         producer = require_fields(row["producer"], _PRODUCER_FIELDS)
         return cls(
@@ -189,7 +189,7 @@ class Reference:
             at=string(row["at"]) if place == "at" else None,
             key_id=string(row["key_id"]),
             wrapped_key=from_base64(row["wrapped_key"]) if lock == "wrapped_key" else b"",
-            letter=from_base64(row["letter"]) if lock == "letter" else None,
+            sealed_key=from_base64(row["sealed_key"]) if lock == "sealed_key" else None,
             inline=from_base64(row["inline"]) if place == "inline" else None,
             answer=answer,
         )
@@ -200,9 +200,9 @@ def is_reference_row(row: object) -> bool:
     return isinstance(row, dict) and MARKER in row
 
 
-def holds_letter(row: object) -> bool:
+def holds_sealed_key(row: object) -> bool:
     """Return whether a worker without the private key wrote this row; anybody may pretend to be one."""
-    return is_reference_row(row) and "letter" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
+    return is_reference_row(row) and "sealed_key" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
 
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, Ha
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
-from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.operators import outputs, waiting
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
@@ -78,7 +78,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
             trigger = request
         if not (self.exclusive_keys or self.collect):
             raise trigger
-        with final_errors():
+        with failing_without_retry():
             self._hand_over(trigger, context["ti"])
         if not self.collect:
             raise trigger
@@ -110,7 +110,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         trigger.conf = {**(trigger.conf or {}), CONF_KEY: to_pointer(me)}
 
     def _collected(self, ti: Any) -> dict[str, Any]:
-        with final_errors():
+        with failing_without_retry():
             return {
                 name: outputs.collect_one(
                     name, where, dag_id=self.trigger_dag_id, run_id=str(self.trigger_run_id), ti=ti

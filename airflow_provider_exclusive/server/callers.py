@@ -23,21 +23,21 @@ _REMEMBERED_CALLERS: Final = 10_000
 _DEFAULT_TOKEN_SECONDS: Final = 600
 
 
-ASKING: Final = "exclusive_asking"
-"""Where an :class:`Asking` is left for the route, in the ``info`` of the database session of the request."""
+XCOM_REQUEST: Final = "exclusive_xcom_request"
+"""Where an :class:`XComRequest` is left for the route, in the ``info`` of the database session of the request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class XComRequest:
     """
     Who asks for an XCom.
 
     :param ti_id: the task instance that the token names.
-    :param request: Starlette's.
+    :param http: Starlette's.
     """
 
     ti_id: UUID
-    request: Any
+    http: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Caller:
     is_live: bool
 
 
-def give_back(session: Any) -> None:
+def release_connection(session: Any) -> None:
     """
     Give the connection of a request's own database session back, before the request asks for another.
 
@@ -65,12 +65,12 @@ def give_back(session: Any) -> None:
 
 
 @contextmanager
-def looking_up(session: Any) -> Iterator[Any]:
+def borrowed_connection(session: Any) -> Iterator[Any]:
     """Yield the connection of a request's own database session, and give it back afterwards."""
     try:
         yield session.connection()
     finally:
-        give_back(session)
+        release_connection(session)
 
 
 def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
@@ -87,7 +87,7 @@ def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
 def find_refused(ti_id: UUID, session: Any) -> Caller | None:
     """Look up who was refused, for the audit log; the refusal stands, whoever it was."""
     try:
-        with looking_up(session) as connection:
+        with borrowed_connection(session) as connection:
             return find_caller(ti_id, connection)
     except Exception:
         log.exception("Could not find out for the audit log who was refused.")
@@ -101,7 +101,7 @@ def identity_of(ti_id: UUID, session: Any) -> TaskIdentity:
 
     :raises LookupError: if there is no such task instance.
     """
-    with looking_up(session) as connection:
+    with borrowed_connection(session) as connection:
         row = _find_row(ti_id, connection)
     if row is None:
         raise LookupError("no such task instance")

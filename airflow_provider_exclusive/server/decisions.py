@@ -2,7 +2,7 @@
 What the API server answers and takes in: decided on rows and coordinates, knowing nothing of HTTP.
 
 On a read, every row is held against the coordinate that was asked for and against its scope before a data key is
-unwrapped. On a write, a letter is opened for the task that wrote it.
+unwrapped. On a write, a sealed key is opened for the task that wrote it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.coordinates import Requested, is_kept_as
-from airflow_provider_exclusive.access.hand_over import HandOvers
+from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row, without_answer
@@ -22,7 +22,7 @@ from airflow_provider_exclusive.server.callers import Caller
 
 
 @dataclass(slots=True)
-class Answer:
+class DecidedRows:
     """
     Rows as a caller may have them.
 
@@ -43,37 +43,44 @@ class Decisions:
 
     keyring: Keyring | None
 
-    def answer(self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOvers) -> Answer:
+    def answer(
+        self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOverLookup
+    ) -> DecidedRows:
         """
         Return ``rows`` as ``caller`` may have them.
 
         :param hand_overs: finds what a run was handed.
         :raises AccessDeniedError: if one of them is out of its reach.
         """
-        answer = Answer(list(rows))
+        answer = DecidedRows(list(rows))
         for position, row in enumerate(rows):
             if is_reference_row(row) and not is_escaped(row):
                 self._answer_row(answer, position, requested, caller, hand_overs)
         return answer
 
-    def take_in(self, row: Mapping[str, Any], *, writer: TaskIdentity, key: str) -> dict[str, Any]:
+    def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, key: str) -> dict[str, Any]:
         """
-        Open a letter and return the row to store in its place; without a private key it stays a letter.
+        Open a sealed key and return the row to store in its place; without a private key it stays a sealed key.
 
         :raises AccessDeniedError: if it is not about what ``writer`` is writing, its own output ``key``.
         :raises EnvelopeError: if it cannot be opened.
         """
         reference = Reference.from_row(row)
-        _check_letter(reference, writer, key)
-        if self.keyring is None or reference.letter is None:
+        _check_sealed_key(reference, writer, key)
+        if self.keyring is None or reference.sealed_key is None:
             return dict(row)
         context = reference.context()
-        data_key = self.keyring.open_letter(reference.letter, key_id=reference.key_id, context=context)
+        data_key = self.keyring.open_sealed_key(reference.sealed_key, key_id=reference.key_id, context=context)
         key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
-        return replace(reference, letter=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
+        return replace(reference, sealed_key=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
 
     def _answer_row(
-        self, answer: Answer, position: int, requested: Requested, caller: Caller | None, hand_overs: HandOvers
+        self,
+        answer: DecidedRows,
+        position: int,
+        requested: Requested,
+        caller: Caller | None,
+        hand_overs: HandOverLookup,
     ) -> None:
         stored = without_answer(answer.rows[position])
         try:
@@ -90,7 +97,7 @@ class Decisions:
         answer.opens |= data_key is not None and not reference.scope.is_open
 
     def _unwrap(self, reference: Reference) -> bytes | None:
-        if self.keyring is None or reference.letter is not None:
+        if self.keyring is None or reference.sealed_key is not None:
             return None
         try:
             return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
@@ -115,15 +122,15 @@ def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> 
         )
 
 
-def _check_letter(reference: Reference, writer: TaskIdentity, key: str) -> None:
+def _check_sealed_key(reference: Reference, writer: TaskIdentity, key: str) -> None:
     producer = reference.producer
     # The id tells one try from another, and a hand-over counts only while the try that wrote it stands.
     is_own = producer.is_same_task_instance(writer) and producer.ti_id in (None, writer.ti_id)
     if not is_own or not is_kept_as(reference.key, key):
         raise AccessDeniedError(
-            f"{writer} handed in a letter for key {reference.key!r} of {reference.producer}; a letter is taken only "
-            "from the producer that it names.",
-            reason="foreign-letter",
+            f"{writer} pushed a sealed key for key {reference.key!r} of {reference.producer}; a sealed key is accepted "
+            "only from the producer that it names.",
+            reason="foreign-sealed-key",
         )
 
 

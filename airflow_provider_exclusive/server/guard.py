@@ -18,7 +18,7 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import ASKING, Asking
+from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
 
 PROBE_DAG: Final = "airflow_provider_exclusive"
 """No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` asks for one to see itself refused."""
@@ -46,10 +46,10 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
             held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
             message = f"This is how the plugin refuses. The ids of its private keys: {held}."
             responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
-        session.info[ASKING] = asking = Asking(token.id, request)
+        session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request)
         if request.method not in _READS:
             requested = Requested(dag_id, run_id, task_id, _map_index(request), xcom_key)
-            _check_write(asking, requested, session, trail)
+            _check_write(xcom_request, requested, session, trail)
         return permitted
 
     return has_xcom_access
@@ -62,12 +62,12 @@ def _integers() -> Any:
     return TypeAdapter(int)
 
 
-def _check_write(asking: Asking, requested: Requested, session: Any, trail: AuditTrail) -> None:
-    with responses.deciding("write", requested, asking, session, trail):
+def _check_write(xcom_request: XComRequest, requested: Requested, session: Any, trail: AuditTrail) -> None:
+    with responses.http_errors("write", requested, xcom_request, session, trail):
         if requested.map_index is None:
             raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
         target = TaskIdentity(requested.dag_id, str(requested.run_id), str(requested.task_id), requested.map_index)
-        decisions.check_write(_writer(asking.ti_id, session), target, str(requested.key))
+        decisions.check_write(_writer(xcom_request.ti_id, session), target, str(requested.key))
 
 
 def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:

@@ -22,7 +22,7 @@ _NOT_A_RECORD: Final = (EnvelopeError, ValueError, TypeError, RecursionError)
 
 
 @dataclass(slots=True)
-class ServerHandOvers:
+class ServerHandOverLookup:
     """
     Looks up hand-overs for one request, each at most once.
 
@@ -34,8 +34,8 @@ class ServerHandOvers:
     connection: Any
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
 
-    def of(self, dag_id: str, run_id: str) -> HandOver | None:
-        """See :class:`~airflow_provider_exclusive.access.hand_over.HandOvers`."""
+    def find(self, dag_id: str, run_id: str) -> HandOver | None:
+        """See :class:`~airflow_provider_exclusive.access.hand_over.HandOverLookup`."""
         run = (dag_id, run_id)
         if run not in self._found:
             self._found[run] = self._look_up(dag_id, run_id)
@@ -72,7 +72,7 @@ def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
 
 
 def _open(reference: Reference, keyring: Keyring) -> bytes:
-    if reference.inline is None or reference.letter is not None or not reference.scope.is_open:
+    if reference.inline is None or reference.sealed_key is not None or not reference.scope.is_open:
         raise ValueError("it is not as the operator writes it")
     context = reference.context()
     data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)

@@ -2,7 +2,7 @@
 Attaching to Airflow's execution API, once for each API server process.
 
 What is taken for granted about Airflow is checked here. If it does not hold, the API server says so at its start,
-nothing is opened for anybody, and letters stay letters.
+nothing is opened for anybody, and sealed keys stay sealed keys.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from airflow_provider_exclusive.compat.execution_api import Function, Replacemen
 from airflow_provider_exclusive.format.reference import is_reference_row
 from airflow_provider_exclusive.server import audit, callers, metrics, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import ASKING, Asking
+from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
+from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 
 DECIDED: Final = "exclusive_decided"
 """In the ASGI scope of a request: everything in its answer was decided here."""
@@ -81,29 +81,34 @@ def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Replaceme
 def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, original: Function) -> Function:
     def read(**arguments: Any) -> Any:
         response = original(**arguments)
-        asking: Asking | None = arguments["session"].info.get(ASKING)
-        if asking is None:
+        xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
+        if xcom_request is None:
             return response  # the middleware lets it out only without our marker
         rows = route.rows(response)
         if any(map(is_reference_row, rows)):
             requested = route.requested(arguments)
-            route.put_rows(response, _decide(decisions, trail, rows, requested, asking, arguments["session"]))
-        asking.request.scope[DECIDED] = True
+            route.put_rows(response, _decide(decisions, trail, rows, requested, xcom_request, arguments["session"]))
+        xcom_request.http.scope[DECIDED] = True
         return response
 
     return read
 
 
 def _decide(
-    decisions: Decisions, trail: AuditTrail, rows: Sequence[Any], requested: Requested, asking: Asking, session: Any
+    decisions: Decisions,
+    trail: AuditTrail,
+    rows: Sequence[Any],
+    requested: Requested,
+    xcom_request: XComRequest,
+    session: Any,
 ) -> list[Any]:
-    with responses.deciding("read", requested, asking, session, trail):
+    with responses.http_errors("read", requested, xcom_request, session, trail):
         with metrics.timed(metrics.DECISION):
             connection = session.connection()
-            caller = callers.find_caller(asking.ti_id, connection)
-            answer = decisions.answer(rows, requested, caller, ServerHandOvers(decisions.keyring, connection))
+            caller = callers.find_caller(xcom_request.ti_id, connection)
+            answer = decisions.answer(rows, requested, caller, ServerHandOverLookup(decisions.keyring, connection))
         if answer.opens:
             if trail.writes_down(audit.READ):
-                callers.give_back(session)
-            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=asking.request.method)
+                callers.release_connection(session)
+            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.http.method)
     return answer.rows

@@ -12,13 +12,15 @@ from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import Asking
+from airflow_provider_exclusive.server.callers import XComRequest
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def deciding(what: str, requested: Requested, asking: Asking, session: Any, trail: AuditTrail) -> Iterator[None]:
+def http_errors(
+    what: str, requested: Requested, xcom_request: XComRequest, session: Any, trail: AuditTrail
+) -> Iterator[None]:
     """
     Answer the request with 403 if the block denies it, which is written down, and with 503 if it fails.
 
@@ -29,8 +31,8 @@ def deciding(what: str, requested: Requested, asking: Asking, session: Any, trai
         yield
     except AccessDeniedError as denied:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
-        caller = callers.find_refused(asking.ti_id, session)
-        trail.record(event, caller, requested=requested, reason=denied.reason, method=asking.request.method)
+        caller = callers.find_refused(xcom_request.ti_id, session)
+        trail.record(event, caller, requested=requested, reason=denied.reason, method=xcom_request.http.method)
         forbid(denied)
     except Exception as trouble:
         log.exception("Could not decide about a %s of an XCom.", what)

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from airflow_provider_exclusive.buffers import Chunk
 from airflow_provider_exclusive.exceptions import PayloadNotFoundError
-
-Chunk = bytes | bytearray | memoryview
 
 
 class Chunks(Protocol):

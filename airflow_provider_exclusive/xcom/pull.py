@@ -15,11 +15,11 @@ from typing import Any
 from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive.access.coordinates import Requested
-from airflow_provider_exclusive.access.hand_over import HandOvers, NoHandOvers
+from airflow_provider_exclusive.access.hand_over import HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.definitions import consumers
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
-from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -37,7 +37,7 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
     :raises AccessDeniedError: if this process's task may not read one of them.
     :raises ExclusiveError: if one cannot be opened, or is not what stands at that coordinate.
     """
-    with final_errors():
+    with failing_without_retry():
         running = running_task.current()
         references = {
             position: _checked_reference(row, requested, running)
@@ -102,8 +102,8 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
     return values
 
 
-def _hand_overs(running: RunningTask | None) -> HandOvers:
-    return NoHandOvers() if running is None else dag_runs.hand_overs_of(running)
+def _hand_overs(running: RunningTask | None) -> HandOverLookup:
+    return NoHandOverLookup() if running is None else dag_runs.hand_overs_of(running)
 
 
 def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:

@@ -21,7 +21,7 @@ from airflow_provider_exclusive.definitions import consumers
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import running_task
-from airflow_provider_exclusive.execution_time.failures import final_errors
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import escape, is_reference_row
 from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
@@ -44,7 +44,7 @@ def push(value: Any, target: Target) -> Any:
     running = running_task.current()
     if declared.is_airflows_own(target.key, running.task if running else None):
         return _serialize(value)
-    with final_errors():
+    with failing_without_retry():
         if target.key == RECORD_KEY:
             return _push_record(value, target, running)
         hook = None if running is None else _hook_of(running)
@@ -108,7 +108,7 @@ def _push_plain(value: Any, target: Target, running: RunningTask | None) -> Any:
     if not threshold or len(payload) < threshold:
         return row
     # Encoded as Airflow itself would, so that a plain task gets back exactly what it would get from Airflow.
-    reference = current_store().put_payload(
+    reference = current_store().put_encoded(
         [payload], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
     )
     return reference.to_row()

@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, select
 from airflow_provider_exclusive import config, wiring
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
-from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import MARKER, escape
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -175,10 +175,10 @@ def own_keyring() -> Keyring:
 def store_of(record: Record) -> ExclusiveStore:
     store = replace(wiring.current_store(), inline_bytes=10**6, codecs=CodecRegistry([Verbatim()]))
     match record.kind:
-        case "letter":
-            return replace(store, keys=HandedDataKeys(own_keyring().keys[0].public))
+        case "sealed_key":
+            return replace(store, keys=ServerDataKeys(own_keyring().keys[0].public))
         case "foreign key ring":
-            return replace(store, keys=OwnDataKeys(Keyring.from_raw_keys([secrets.token_bytes(32)])))
+            return replace(store, keys=LocalDataKeys(Keyring.from_raw_keys([secrets.token_bytes(32)])))
         case "payload in the store":
             return replace(store, inline_bytes=0)
     return store

@@ -71,7 +71,7 @@ FAKES_FOR_THE_SERVER = (
 )  # fmt: skip
 FAKES = (
     *FAKES_FOR_THE_SERVER,
-    "unsealed", "escaped", "null", "text", "marker only", "later version", "letter", "copied", "copied and renamed",
+    "unsealed", "escaped", "null", "text", "marker only", "later version", "sealed_key", "copied", "copied and renamed",
     "another key", "edited scope", "foreign key ring", "closed scope", "no record", "extra field",
     "too deep",
 )  # fmt: skip

@@ -106,7 +106,7 @@ def judge(world: World, case: Case, place: Place, cell: Cell) -> tuple[str, str 
         return "", "task-has-ended"
     if not (case.caller == place or any(permits(world, clause, place, case.caller) for clause in cell.clauses)):
         return "", "not-in-scope"
-    return "sealed" if cell.kind == "letter" else "opened", None
+    return "sealed" if cell.kind == "sealed_key" else "opened", None
 
 
 def permits(world: World, clause: Clause, producer: Place, caller: Place) -> bool:

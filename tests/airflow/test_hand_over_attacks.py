@@ -21,7 +21,7 @@ from airflow_provider_exclusive.format.canonical import to_base64
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions
-from airflow_provider_exclusive.server.hand_overs import ServerHandOvers
+from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 from tests.airflow import attacks_metadata
 from tests.airflow.attacks_draw import Case, Draw
 from tests.airflow.attacks_garbage import GARBAGE
@@ -81,7 +81,7 @@ def server(rows):
         requested = Requested(*case.output.at, case.output.key)
         try:
             with create_session() as session:
-                hand_overs = ServerHandOvers(decisions.keyring, session.connection())
+                hand_overs = ServerHandOverLookup(decisions.keyring, session.connection())
                 (answered,) = decisions.answer([row], requested, caller, hand_overs).rows
         except AccessDeniedError:
             return "denied"

@@ -123,7 +123,7 @@ def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
     # As in a fresh process: nothing was opened yet, so nothing has been wrapped.
     for name in ("_serialize_rendered_fields", "_render_map_index"):
         function = getattr(task_runner, name)
-        while getattr(function, "conceals_exclusive_values", False):
+        while getattr(function, "redacts_exclusive_values", False):
             function = function.__wrapped__
         monkeypatch.setattr(task_runner, name, function)
     monkeypatch.setattr(running_task, "_last_seen", None)

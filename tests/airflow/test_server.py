@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from airflow_provider_exclusive import config, exclusive_task, wiring
 from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.crypto import keyring
-from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys
+from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
@@ -376,57 +376,57 @@ class TestWrites:
         assert world.write("DELETE", "stranger", key="own", by="stranger").status_code == 200
 
 
-def letter_of(world, task_id="stranger", key="letter", **change) -> dict:
+def row_with_sealed_key(world, task_id="stranger", key="sealed_key", **change) -> dict:
     """Return what a worker with only the public key pushes."""
     ring = config.read_keyring(config.read_settings())
-    store = replace(wiring.current_store(), keys=HandedDataKeys(ring.keys[0].public), inline_bytes=1_000)
+    store = replace(wiring.current_store(), keys=ServerDataKeys(ring.keys[0].public), inline_bytes=1_000)
     producer = replace(world.identity(task_id), **change)
-    return store.put("by letter", producer=producer, key=key, scope=OPEN).to_row()
+    return store.put("by sealed_key", producer=producer, key=key, scope=OPEN).to_row()
 
 
-class TestLetters:
-    def test_a_letter_about_another_tasks_output_is_refused(self, world):
-        letter = letter_of(world, task_id="secret")
+class TestSealedKeys:
+    def test_a_sealed_key_about_another_tasks_output_is_refused(self, world):
+        sealed_key = row_with_sealed_key(world, task_id="secret")
 
-        response = world.write("POST", "stranger", key="letter", by="stranger", json=letter)
-
-        assert response.status_code == 403
-        assert response.json()["detail"]["reason"] == "foreign-letter"
-        assert ("stranger", -1, "letter") not in read_rows(world.dag_id, world.run_id)
-
-    def test_a_letter_about_another_key_is_refused(self, world):
-        response = world.write("POST", "stranger", key="other", by="stranger", json=letter_of(world))
-
-        assert response.json()["detail"]["reason"] == "foreign-letter"
-
-    def test_an_altered_letter_is_refused(self, world):
-        letter = letter_of(world) | {"codec": "cloudpickle"}
-
-        response = world.write("POST", "stranger", key="letter", by="stranger", json=letter)
+        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
 
         assert response.status_code == 403
-        assert response.json()["detail"]["reason"] == "letter-refused"
+        assert response.json()["detail"]["reason"] == "foreign-sealed-key"
+        assert ("stranger", -1, "sealed_key") not in read_rows(world.dag_id, world.run_id)
 
-    def test_a_letter_that_lies_in_a_row_never_opens(self, world):
-        world.write("POST", "stranger", key="letter", by="stranger", json=letter_of(world))
-        write_row(world.dag_id, world.run_id, "stranger", letter_of(world), key="letter")
+    def test_a_sealed_key_about_another_key_is_refused(self, world):
+        response = world.write("POST", "stranger", key="other", by="stranger", json=row_with_sealed_key(world))
 
-        assert data_key_of(world.get("stranger", "letter")) is None
-        world.write("DELETE", "stranger", key="letter", by="stranger")
+        assert response.json()["detail"]["reason"] == "foreign-sealed-key"
 
-    def test_a_letter_becomes_a_wrapped_key_that_its_readers_get(self, world):
-        letter = letter_of(world)
+    def test_an_altered_sealed_key_is_refused(self, world):
+        sealed_key = row_with_sealed_key(world) | {"codec": "cloudpickle"}
 
-        response = world.write("POST", "stranger", key="letter", by="stranger", json=letter)
+        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "sealed-key-refused"
+
+    def test_a_sealed_key_that_lies_in_a_row_never_opens(self, world):
+        world.write("POST", "stranger", key="sealed_key", by="stranger", json=row_with_sealed_key(world))
+        write_row(world.dag_id, world.run_id, "stranger", row_with_sealed_key(world), key="sealed_key")
+
+        assert data_key_of(world.get("stranger", "sealed_key")) is None
+        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
+
+    def test_a_sealed_key_becomes_a_wrapped_key_that_its_readers_get(self, world):
+        sealed_key = row_with_sealed_key(world)
+
+        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
 
         assert response.status_code == 201, response.text
-        stored = world.row("stranger", "letter")
-        assert "letter" not in stored
+        stored = world.row("stranger", "sealed_key")
+        assert "sealed_key" not in stored
         assert stored["wrapped_key"]
-        answered = Reference.from_answer(world.get("stranger", "letter").json()["value"])
-        store = replace(wiring.current_store(), keys=HandedDataKeys(b"p" * 32))
-        assert store.get(answered, reader=None) == "by letter"
-        world.write("DELETE", "stranger", key="letter", by="stranger")
+        answered = Reference.from_answer(world.get("stranger", "sealed_key").json()["value"])
+        store = replace(wiring.current_store(), keys=ServerDataKeys(b"p" * 32))
+        assert store.get(answered, reader=None) == "by sealed_key"
+        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
 
     @pytest.mark.parametrize(
         "path",
@@ -436,33 +436,33 @@ class TestLetters:
             "/execution/xcoms/{own}?mapped_length=none",
         ],
     )
-    def test_a_letter_is_opened_on_no_other_route_and_echoed_by_none(self, world, path):
-        own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/letter"
+    def test_a_sealed_key_is_opened_on_no_other_route_and_echoed_by_none(self, world, path):
+        own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/sealed_key"
         token = world.token_for(world.ti_id("stranger"))
 
         response = world.client.post(
-            path.format(own=own), json=letter_of(world), headers={"Authorization": f"Bearer {token}"}
+            path.format(own=own), json=row_with_sealed_key(world), headers={"Authorization": f"Bearer {token}"}
         )
 
         assert response.is_client_error
         assert "wrapped_key" not in response.text
 
-    def test_a_letter_in_the_name_of_another_try_is_refused(self, world):
-        letter = letter_of(world, ti_id=str(uuid.uuid4()))
+    def test_a_sealed_key_in_the_name_of_another_try_is_refused(self, world):
+        sealed_key = row_with_sealed_key(world, ti_id=str(uuid.uuid4()))
 
-        response = world.write("POST", "stranger", key="letter", by="stranger", json=letter)
+        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
 
         assert response.status_code == 403
-        assert response.json()["detail"]["reason"] == "foreign-letter"
+        assert response.json()["detail"]["reason"] == "foreign-sealed-key"
 
     @pytest.mark.parametrize(
-        "body", [b'{"__exclusive__": 1, "letter": 3}', b'{"__exclusive__"', b'{"__exclusive__": 1}']
+        "body", [b'{"__exclusive__": 1, "sealed_key": 3}', b'{"__exclusive__"', b'{"__exclusive__": 1}']
     )
-    def test_malformed_letters_are_no_server_error(self, world, body):
-        response = world.write("POST", "stranger", key="letter", by="stranger", content=body)
+    def test_malformed_sealed_keys_are_no_server_error(self, world, body):
+        response = world.write("POST", "stranger", key="sealed_key", by="stranger", content=body)
 
         assert response.status_code in (201, 400, 403, 422)
-        world.write("DELETE", "stranger", key="letter", by="stranger")
+        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
 
 
 def test_a_large_value_that_begins_like_a_reference_arrives_whole(world):
@@ -610,7 +610,7 @@ def test_the_public_key_alone_opens_nothing_by_itself(world):
     from airflow_provider_exclusive.exceptions import ConfigurationError
 
     ring = config.read_keyring(config.read_settings())
-    store = replace(wiring.current_store(), keys=HandedDataKeys(ring.keys[0].public))
+    store = replace(wiring.current_store(), keys=ServerDataKeys(ring.keys[0].public))
     assert keyring.key_id_of(ring.keys[0].public) == ring.current_key_id
 
     with pytest.raises(ConfigurationError, match="plugin 'exclusive' is not loaded"):

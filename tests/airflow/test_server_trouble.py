@@ -100,14 +100,14 @@ def shows_nothing(response) -> bool:
     return not any(word in response.text for word in SEALED)
 
 
-class Answer(NamedTuple):
+class DecidedRows(NamedTuple):
     """What the API server sent."""
 
     status_code: int
     text: str
 
 
-async def read_directly(app, url: str, token: str) -> Answer:
+async def read_directly(app, url: str, token: str) -> DecidedRows:
     """Do what an HTTP client does for a GET, at a fraction of its cost."""
     path, _, query = url.partition("?")
     sent = []
@@ -125,13 +125,13 @@ async def read_directly(app, url: str, token: str) -> Answer:
         "headers": [(b"host", b"testserver"), (b"authorization", f"Bearer {token}".encode())],
     }  # fmt: skip
     await app(scope, receive, send)
-    return Answer(sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode())
+    return DecidedRows(sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]).decode())
 
 
 class TestFlood:
     COORDINATES = ("secret", "return_value", ""), ("secret", "a/b", ""), ("secret", "r/ x", ""), ("mapped", "return_value", "?map_index=1")  # fmt: skip
 
-    async def flood(self, world, urls, by="stranger") -> list[Answer]:
+    async def flood(self, world, urls, by="stranger") -> list[DecidedRows]:
         """Read all of them, many at once."""
         token = world.token_for(world.ti_id(by))
         gate = asyncio.Semaphore(AT_ONCE)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
-from airflow_provider_exclusive.crypto.data_keys import OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
@@ -68,7 +68,7 @@ def json_codec():
 @pytest.fixture
 def make_store(driver, ring, json_codec):
     def make(**settings):
-        keys = OwnDataKeys(settings.pop("keyring", ring))
+        keys = LocalDataKeys(settings.pop("keyring", ring))
         defaults = {"driver": driver, "keys": keys, "codecs": CodecRegistry([json_codec]), "clock": lambda: NOW}
         return ExclusiveStore(**(defaults | settings))
 

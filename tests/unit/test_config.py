@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.crypto import keyring
-from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 
@@ -220,11 +220,11 @@ class TestBadPublicKeys:
 
     def test_a_worker_with_the_public_key_alone_gets_its_data_keys_handed(self, configure):
         settings = configure(public_key=public_half(CURRENT), fernet_key=FERNET)
-        assert isinstance(config.read_data_keys(settings), HandedDataKeys)
+        assert isinstance(config.read_data_keys(settings), ServerDataKeys)
 
     def test_whoever_holds_the_private_key_has_its_own(self, configure):
         settings = configure(public_key=public_half(CURRENT), private_key=CURRENT)
-        assert isinstance(config.read_data_keys(settings), OwnDataKeys)
+        assert isinstance(config.read_data_keys(settings), LocalDataKeys)
 
     @pytest.mark.parametrize("key", [*NOT_KEYS.values(), *GUESSABLE.values()], ids=[*NOT_KEYS, *GUESSABLE])
     def test_a_worker_refuses_what_is_no_public_key(self, configure, key):

@@ -8,7 +8,7 @@ from typing import Final
 from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
 from airflow_provider_exclusive.config import Settings
-from airflow_provider_exclusive.crypto.data_keys import HandedDataKeys, OwnDataKeys
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import key_id_of
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
@@ -21,13 +21,13 @@ def check(facts: Facts) -> Iterator[Finding]:
         return  # the settings' own check has said why
     if isinstance(facts.keys, ConfigurationError):
         yield _KEYS.error("source", str(facts.keys))
-    elif isinstance(facts.keys, HandedDataKeys):
+    elif isinstance(facts.keys, ServerDataKeys):
         yield from _check_public_key(facts.keys)
-    elif isinstance(facts.keys, OwnDataKeys):
+    elif isinstance(facts.keys, LocalDataKeys):
         yield from _check_private_keys(facts.settings, facts.keys)
 
 
-def _check_public_key(keys: HandedDataKeys) -> Iterator[Finding]:
+def _check_public_key(keys: ServerDataKeys) -> Iterator[Finding]:
     yield _KEYS.ok("source", f"This process holds [exclusive] public_key alone, key_id {key_id_of(keys.public_key)}.")
     yield _KEYS.ok(
         "opens",
@@ -36,7 +36,7 @@ def _check_public_key(keys: HandedDataKeys) -> Iterator[Finding]:
     )
 
 
-def _check_private_keys(settings: Settings, keys: OwnDataKeys) -> Iterator[Finding]:
+def _check_private_keys(settings: Settings, keys: LocalDataKeys) -> Iterator[Finding]:
     held = keys.keyring.keys
     older = f" and {len(held) - 1} for values of before" if len(held) > 1 else ""
     source = "[exclusive] private_key" if settings.private_key else "[core] fernet_key, from which it is derived"

@@ -1,8 +1,8 @@
 """
 The codec of tables and arrays: pandas, polars and pyarrow as Arrow IPC streams, NumPy in its own array format.
 
-A payload is one byte for the kind, seven for alignment, and the stream. The libraries stay optional: none is imported
-to look at a value, and each only when there is something of its own to encode or to decode.
+The encoded form is one byte for the kind, seven for alignment, and the stream. The libraries stay optional: none is
+imported to look at a value, and each only when there is something of its own to encode or to decode.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from airflow_provider_exclusive.buffers import Chunk
 from airflow_provider_exclusive.codecs.arrow import (
     numpy_arrays,
     pandas_frames,
@@ -21,7 +22,7 @@ from airflow_provider_exclusive.codecs.arrow import (
     polars_frames,
     pyarrow_tables,
 )
-from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import origin, refusal
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.exceptions import CodecError
@@ -94,12 +95,12 @@ class ArrowCodec(Codec):
         return self._kind_of(value) is not None
 
     def encode(self, value: Any) -> bytes:
-        """Return the payload; see :meth:`encode_in_pieces`."""
-        return b"".join(self.encode_in_pieces(value))
+        """Return the encoded value; see :meth:`encode_in_chunks`."""
+        return b"".join(self.encode_in_chunks(value))
 
-    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+    def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the payload; numbers that lie in one piece of memory are not copied.
+        Return the encoded value; numbers that lie in one piece of memory are not copied.
 
         :raises CodecError: if the value cannot be given back exactly, naming column and way out.
         """
@@ -115,23 +116,23 @@ class ArrowCodec(Codec):
         except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
             raise refusal(value, f"Arrow does not take it ({origin(failure)})") from None
 
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return the value.
 
-        :raises CodecError: if a package is missing here or the payload is not of this codec.
+        :raises CodecError: if a package is missing here or the encoded value is not of this codec.
         """
-        kind = _BY_PREFIX.get(bytes(payload[:_PREFIX_BYTES]))
+        kind = _BY_PREFIX.get(bytes(encoded[:_PREFIX_BYTES]))
         if kind is None or not self._allows(kind):
             raise CodecError("An arrow payload holds an unknown kind; read it with a newer release of this package.")
         kind.require()
         try:
-            return kind.decode(memoryview(payload)[_PREFIX_BYTES:], self._plain)
+            return kind.decode(memoryview(encoded)[_PREFIX_BYTES:], self._plain)
         except CodecError:
             raise
         except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
             raise CodecError(
-                f"An arrow payload of {len(payload):,} bytes cannot be decoded as {_title(kind)} ({origin(failure)}). "
+                f"An arrow payload of {len(encoded):,} bytes cannot be decoded as {_title(kind)} ({origin(failure)}). "
                 "Producer and consumer need like versions of the package; else clear the producer task."
             ) from None
 
@@ -158,7 +159,7 @@ _PANDAS: Final = ("pandas", "numpy", "pyarrow")
 _POLARS: Final = ("polars", "pyarrow")
 _SCALARS: Final = ("Timestamp", "Timedelta", "Period", "Interval")
 
-# Marks are part of the payload format: never reused.
+# Marks are part of the encoded format: never reused.
 _KINDS: Final = (
     _Kind(b"D", _PANDAS, pandas_frames.encode_frame, pandas_frames.decode_frame, ("DataFrame",)),
     _Kind(b"S", _PANDAS, pandas_frames.encode_series, pandas_frames.decode_series, ("Series",)),

@@ -12,7 +12,8 @@ import math
 import sys
 from typing import Any, Final
 
-from airflow_provider_exclusive.codecs.base import Codec, Piece
+from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import refusal
 from airflow_provider_exclusive.exceptions import CodecError
 
@@ -22,7 +23,7 @@ _HEADER_AT: Final = 12
 _PLAIN_KINDS: Final = "biufcmMSU"
 
 
-def encode_array(array: Any, _: Codec) -> list[Piece]:
+def encode_array(array: Any, _: Codec) -> list[Chunk]:
     """
     Return header and numbers.
 
@@ -86,7 +87,7 @@ def decode_scalar(body: memoryview, _: Codec) -> Any:
     return np.ndarray((), dtype, buffer=value)[()]
 
 
-def _numbers(array: Any) -> Piece:
+def _numbers(array: Any) -> Chunk:
     if not array.flags.c_contiguous or not array.nbytes:
         return bytes(array.tobytes())
     return memoryview(array.reshape(-1).view("u1"))

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Final
 
 import msgpack
 
-from airflow_provider_exclusive.buffers import fresh_memory
-from airflow_provider_exclusive.codecs.base import Codec, Payload, Piece
+from airflow_provider_exclusive.buffers import Chunk, fresh_memory
+from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import place_of, qualified_name, refusal
 from airflow_provider_exclusive.codecs.msgpack import extensions
-from airflow_provider_exclusive.codecs.msgpack.nesting import MAX_LEVELS, MAX_NESTED_OBJECTS, survey, too_deep
+from airflow_provider_exclusive.codecs.msgpack.nesting import MAX_LEVELS, MAX_NESTED_OBJECTS, measure_nesting, too_deep
 from airflow_provider_exclusive.exceptions import CodecError
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
@@ -57,12 +57,12 @@ class MsgpackCodec(Codec):
         return type(value) in _NATIVE or extensions.find(value) is not None
 
     def encode(self, value: Any) -> bytes:
-        """Return the payload; see :meth:`encode_in_pieces`."""
-        return b"".join(self.encode_in_pieces(value))
+        """Return the encoded value; see :meth:`encode_in_chunks`."""
+        return b"".join(self.encode_in_chunks(value))
 
-    def encode_in_pieces(self, value: Any) -> Sequence[Piece]:
+    def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the payload where it was packed, or where it lies.
+        Return the encoded value where it was packed, or where it lies.
 
         :raises CodecError: naming the type that cannot be carried; also for values that contain themselves.
         """
@@ -76,21 +76,21 @@ class MsgpackCodec(Codec):
                 "bytes or container in it may hold at most 4 GiB or 4 billion items; split it."
             ) from None
 
-    def decode(self, payload: Payload) -> Any:
+    def decode(self, encoded: Chunk) -> Any:
         """
         Return the value.
 
-        :raises CodecError: if the payload is not of this codec, or holds what another codec cannot decode here.
+        :raises CodecError: if the encoded value is not of this codec, or holds what another codec cannot decode here.
         """
         try:
-            return _Decoder(self._nested).unpack(payload)
+            return _Decoder(self._nested).unpack(encoded)
         except _MALFORMED as failure:
             raise CodecError(
-                f"A msgpack payload of {len(payload):,} bytes is malformed ({type(failure).__name__}); clear the "
+                f"A msgpack payload of {len(encoded):,} bytes is malformed ({type(failure).__name__}); clear the "
                 "producer task to write it anew."
             ) from None
 
-    def _encode(self, value: Any) -> Piece:
+    def _encode(self, value: Any) -> Chunk:
         try:
             return _Encoder(self._nested, unicode_errors=None).pack_outermost(value)
         except UnicodeEncodeError:  # lone surrogates, as in file names; the usual way is a quarter faster
@@ -108,7 +108,7 @@ class _Encoder:
         self._depth = 0
         self._levels = 0
 
-    def pack_outermost(self, value: Any) -> Piece:
+    def pack_outermost(self, value: Any) -> Chunk:
         """Return a view of the packer's memory."""
         self._outermost = value
         try:
@@ -116,20 +116,20 @@ class _Encoder:
             view: memoryview = self._packers[0].getbuffer()
             return view
         finally:
-            self._packers.clear()  # they hold this object, and the memory of a payload must not wait for a collection
+            self._packers.clear()  # they hold this object, and its memory must not wait for a collection
 
     def _pack(self, value: Any) -> Any:
         """Return the packed value if it is within an extension type."""
-        types, levels = survey(value)
+        types, levels = measure_nesting(value)
         if self._levels + levels > MAX_LEVELS:
             raise too_deep()
         packer = self._packer()
         self._depth += 1
         self._levels += levels
-        payload = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
+        encoded = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
         self._levels -= levels
         self._depth -= 1
-        return payload
+        return encoded
 
     def _packer(self) -> msgpack.Packer:
         if self._depth > MAX_NESTED_OBJECTS:
@@ -160,15 +160,15 @@ class _Encoder:
 
 
 class _Decoder:
-    """One run of decoding; nothing it builds is larger than a small multiple of the payload."""
+    """One run of decoding; nothing it builds is larger than a small multiple of the encoded value."""
 
     def __init__(self, nested: dict[str, Codec]) -> None:
         self._nested = nested
         self._depth = 0
 
-    def unpack(self, payload: Payload) -> Any:
-        # unpackb takes the length of the payload for the limit of every length that it reads.
-        return msgpack.unpackb(payload, ext_hook=self._restore, strict_map_key=False, unicode_errors="surrogatepass")
+    def unpack(self, encoded: Chunk) -> Any:
+        # unpackb takes the length of the encoded value for the limit of every length that it reads.
+        return msgpack.unpackb(encoded, ext_hook=self._restore, strict_map_key=False, unicode_errors="surrogatepass")
 
     def _restore(self, code: int, data: bytes) -> Any:
         if self._depth > MAX_NESTED_OBJECTS:
@@ -188,18 +188,18 @@ class _Decoder:
         return extension.unpack(data, self.unpack)
 
     def _restore_nested(self, data: bytes) -> Any:
-        name, _, payload = data.partition(b"\0")
+        name, _, encoded = data.partition(b"\0")
         codec = self._nested.get(name.decode())
         if codec is None:
             raise CodecError(
                 "A msgpack payload holds a value of a codec that is not available here; expected one of "
                 f"{', '.join(sorted(self._nested)) or 'none'}."
             )
-        return codec.decode(payload)
+        return codec.decode(encoded)
 
 
-def _without_packer(value: Any) -> list[Piece] | None:
-    """Return the payload of a large text or of large bytes: a packer would copy it, again as its buffer grows."""
+def _without_packer(value: Any) -> list[Chunk] | None:
+    """Return the encoded value of a large text or of large bytes: a packer would copy it, again as its buffer grows."""
     kind = type(value)
     if kind not in _LONGEST_FORM or not _LARGE_TEXT <= len(value) < 1 << 32 or (kind is str and not value.isascii()):
         return None

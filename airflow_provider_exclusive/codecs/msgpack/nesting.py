@@ -18,7 +18,7 @@ _CONTAINERS: Final = frozenset({list, dict})
 _LARGE_LEVEL: Final = 100_000
 
 
-def survey(value: Any) -> tuple[set[type], int]:
+def measure_nesting(value: Any) -> tuple[set[type], int]:
     """
     Return the types of everything in the lists and dicts of ``value``, and how many levels of them there are.
 

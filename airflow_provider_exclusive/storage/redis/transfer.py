@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_exclusive.storage.base import Chunk, Payload, Sink, Wanted, chunks_of
+from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.storage.base import Payload, Sink, Wanted, chunks_of
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -149,11 +149,11 @@ def bomb(attacker: Attacker, target: Coordinate) -> tuple[Reference, bytes]:
     return forged(attacker, target, codec="cloudpickle", payload=attacker.bomb)
 
 
-def in_a_letter(forge: Forge) -> Make:
+def in_a_sealed_key(forge: Forge) -> Make:
     def make(attacker: Attacker, target: Coordinate) -> dict:
         reference, data_key = forge(attacker, target)
-        letter = keyring.seal_letter(data_key, public_key=attacker.public_key, context=reference.context())
-        return replace(reference, letter=letter).to_row()
+        sealed_key = keyring.seal_data_key(data_key, public_key=attacker.public_key, context=reference.context())
+        return replace(reference, sealed_key=sealed_key).to_row()
 
     return make
 
@@ -184,14 +184,14 @@ LOOKALIKES = [
     "/execution/dag-runs/xcoms/some_run",
     f"/execution/xcoms/{DAG}/some_run/scalar/return_value",
 ]
-"""Paths at which a user could hope that the API server takes a letter in, and shows what it made of it."""
+"""Paths at which a user could hope that the API server takes a sealed key in, and shows what it made of it."""
 
 
 def handed_in(attacker: Attacker, target: Coordinate) -> dict:
-    """Return what the API server makes of a letter that is handed to it, or the letter if it makes nothing of it."""
-    letter = in_a_letter(text)(attacker, target)
-    answers = [attacker.rest.post(path, json=letter).json() for path in LOOKALIKES]
-    return [*(row for answer in answers for row in rows_with_a_wrapped_key(answer)), letter][0]
+    """Return what the API server makes of a sealed key that is handed to it, or the sealed key if it makes nothing of it."""
+    sealed_key = in_a_sealed_key(text)(attacker, target)
+    answers = [attacker.rest.post(path, json=sealed_key).json() for path in LOOKALIKES]
+    return [*(row for answer in answers for row in rows_with_a_wrapped_key(answer)), sealed_key][0]
 
 
 def rows_with_a_wrapped_key(document: Any) -> Iterator[dict]:
@@ -265,11 +265,11 @@ FORMS = [
     ANOTHER_RUN,
     ANOTHER_TASK := Form("a reference from another task", from_another_task, SQL),
     ANOTHER_KEY := Form("a reference from another key", from_another_key, REST),
-    A_LETTER := Form("a letter", in_a_letter(text), REST),
-    Form("a letter that was handed to the API server", handed_in, REST),
+    A_LETTER := Form("a sealed key", in_a_sealed_key(text), REST),
+    Form("a sealed key that was handed to the API server", handed_in, REST),
     A_MADE_UP_KEY := Form("a made-up key", under_a_made_up_key(text), REST),
     Form("a data key beside the reference", with_its_data_key(text), SQL),
-    Form("a pickle in a letter", in_a_letter(bomb), SQL),
+    Form("a pickle in a sealed key", in_a_sealed_key(bomb), SQL),
     Form("a pickle under a made-up key", under_a_made_up_key(bomb), SQL),
     A_PICKLE := Form("a pickle with a data key beside the reference", with_its_data_key(bomb), REST),
     *PLAIN_FORMS,
@@ -475,22 +475,22 @@ def test_the_pickle_would_have_left_its_mark(tmp_path):
     assert (tmp_path / "mark").exists()
 
 
-def test_the_forged_letter_is_one_that_the_private_key_opens(attack, key_pair):
+def test_the_forged_sealed_key_is_one_that_the_private_key_opens(attack, key_pair):
     ring = keyring.Keyring.from_raw_keys([keyring.parse_key(key_pair.private, option="test")])
-    letter = Reference.from_row(in_a_letter(text)(attack.attacker, SCALAR))
+    sealed_key = Reference.from_row(in_a_sealed_key(text)(attack.attacker, SCALAR))
 
-    data_key = ring.open_letter(letter.letter, key_id=letter.key_id, context=letter.context())
+    data_key = ring.open_sealed_key(sealed_key.sealed_key, key_id=sealed_key.key_id, context=sealed_key.context())
     assert (
-        MsgpackCodec().decode(sealing.open_sealed(letter.inline, data_key=data_key, context=letter.context()))
+        MsgpackCodec().decode(sealing.open_sealed(sealed_key.inline, data_key=data_key, context=sealed_key.context()))
         == PLANTED
     )
 
 
 @pytest.mark.parametrize("path", LOOKALIKES)
 def test_the_api_server_wraps_no_data_key_for_a_user(attack, path):
-    letter = in_a_letter(text)(attack.attacker, SCALAR)
+    sealed_key = in_a_sealed_key(text)(attack.attacker, SCALAR)
 
-    answer = attack.attacker.rest.post(path, json=letter)
+    answer = attack.attacker.rest.post(path, json=sealed_key)
 
     assert answer.is_client_error
     assert list(rows_with_a_wrapped_key(answer.json())) == []

@@ -18,7 +18,7 @@ def test_callbacks_of_a_failing_task_read_and_write_like_those_of_a_plain_one(ha
     assert [line["wrote"] for line in told] == [line["wrote"] for line in plain]
 
 
-def test_no_row_holds_a_letter_and_every_exclusive_one_a_wrapped_key(hardened, readers_run, key_pair):
+def test_no_row_holds_a_sealed_key_and_every_exclusive_one_a_wrapped_key(hardened, readers_run, key_pair):
     from airflow_provider_exclusive.crypto.keyring import PrivateKey, parse_key
 
     key_id = PrivateKey.from_raw(parse_key(key_pair.private, option="test")).key_id
@@ -26,7 +26,7 @@ def test_no_row_holds_a_letter_and_every_exclusive_one_a_wrapped_key(hardened, r
     link = rows.pop(("waiting", -1, "_link_Verdict"))
     assert link == "https://example.invalid/intact"
     assert {row["key_id"] for row in rows.values()} == {key_id}
-    assert all("letter" not in row for row in rows.values())
+    assert all("sealed_key" not in row for row in rows.values())
     assert ("load", -1, "note") in rows
 
 

@@ -79,7 +79,7 @@ class Handed:
         self.by_run = {(one.dag_id, one.run_id): one for one in hand_overs}
         self.asked = []
 
-    def of(self, dag_id, run_id):
+    def find(self, dag_id, run_id):
         self.asked.append((dag_id, run_id))
         return self.by_run.get((dag_id, run_id))
 
@@ -140,7 +140,7 @@ def test_a_chain_of_33_runs_is_too_long(reference):
 
 def test_trouble_with_a_record_is_no_permission(reference):
     class Broken:
-        def of(self, dag_id, run_id):
+        def find(self, dag_id, run_id):
             raise EnvelopeError("cannot be opened")
 
     with pytest.raises(EnvelopeError):

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_exclusive.access.hand_over import (
     CONF_KEY,
     HandOver,
-    NoHandOvers,
+    NoHandOverLookup,
     Source,
     has_pointer,
     read_pointer,
@@ -110,7 +110,7 @@ def test_a_record_with_one_bad_entry_is_none(source):
 
 
 def test_where_nothing_is_known_no_run_was_handed_anything():
-    assert NoHandOvers().of("reporting", "child-1") is None
+    assert NoHandOverLookup().find("reporting", "child-1") is None
 
 
 # --- what a record does not cover

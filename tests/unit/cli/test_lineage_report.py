@@ -57,11 +57,11 @@ class TestOutputs:
     def test_a_users_own_value_that_looks_like_a_reference_is_none(self, row):
         assert self.read(row(escape({"__exclusive__": 1})), row({"plain": 1}), row("text")) == []
 
-    def test_a_letter_that_no_api_server_took_in_is_named(self, row):
+    def test_a_sealed_key_that_no_api_server_took_in_is_named(self, row):
         content = dict(row().content)
-        content["letter"] = content.pop("wrapped_key")
+        content["sealed_key"] = content.pop("wrapped_key")
         (output,) = self.read(row(content))
-        assert output.state == "letter"
+        assert output.state == "sealed_key"
 
     def test_it_says_who_wrote_it_when_how_large_where_and_who_may_read(self, row):
         (output,) = self.read(row())

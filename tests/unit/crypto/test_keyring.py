@@ -108,13 +108,13 @@ def test_an_unknown_key_is_named_and_not_tried(ring, raw_key):
     assert ring.current_key_id in str(refusal.value)
 
 
-def test_a_letter_to_another_public_key_says_which_option_to_mend(raw_key):
+def test_a_sealed_key_to_another_public_key_says_which_option_to_mend(raw_key):
     ring = Keyring.from_raw_keys([raw_key("new")])
     other = PrivateKey.from_raw(raw_key("other"))
-    letter = keyring.seal_letter(b"d" * 32, public_key=other.public, context=b"c")
+    sealed_key = keyring.seal_data_key(b"d" * 32, public_key=other.public, context=b"c")
 
     with pytest.raises(UnknownKeyError, match=r"Set \[exclusive\] public_key where the value comes from") as refusal:
-        ring.open_letter(letter, key_id=other.key_id, context=b"c")
+        ring.open_sealed_key(sealed_key, key_id=other.key_id, context=b"c")
 
     assert ring.current_key_id in str(refusal.value)
 

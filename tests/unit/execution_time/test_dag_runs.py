@@ -35,7 +35,7 @@ def asked(monkeypatch):
         time.sleep(0.05)
         return RECORD.to_record()
 
-    monkeypatch.setattr(dag_runs.WorkerHandOvers, "conf_of", lambda *_: {"exclusive": to_pointer(TRIGGER)})
+    monkeypatch.setattr(dag_runs.WorkerHandOverLookup, "conf_of", lambda *_: {"exclusive": to_pointer(TRIGGER)})
     monkeypatch.setattr(dag_runs, "_pull_record", pull_record)
     return asked
 
@@ -52,6 +52,6 @@ def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
 
 def test_a_record_that_would_have_to_be_decided_by_itself_hands_over_nothing(asked, monkeypatch):
     hand_overs = dag_runs.hand_overs_of(RunningTask(READER, task=None))
-    monkeypatch.setattr(dag_runs, "_pull_record", lambda trigger: hand_overs.of("child", "run-1"))
+    monkeypatch.setattr(dag_runs, "_pull_record", lambda trigger: hand_overs.find("child", "run-1"))
 
-    assert hand_overs.of("child", "run-1") is None
+    assert hand_overs.find("child", "run-1") is None

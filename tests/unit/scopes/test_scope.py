@@ -471,7 +471,7 @@ class CalledBy:
     def __init__(self, caller):
         self.caller = caller
 
-    def of(self, dag_id, run_id):
+    def find(self, dag_id, run_id):
         is_known = self.caller is not None and (dag_id, run_id) == ("etl", "run-1")
         return HandOver(self.caller, dag_id, run_id, {}) if is_known else None
 
@@ -490,7 +490,7 @@ CASES_AN_EXAMPLE = 10
 BYTES_A_CASE = 32
 
 
-# Ten cases an example, 10,000 in all: drawing an example costs more than deciding it.
+# Ten cases an example, 10,000 in all: drawing an example costs more than http_errors it.
 @settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=CASES_AN_EXAMPLE * BYTES_A_CASE, max_size=CASES_AN_EXAMPLE * BYTES_A_CASE))
 def test_decisions_are_those_of_the_design(drawn):

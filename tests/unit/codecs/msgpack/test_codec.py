@@ -329,7 +329,7 @@ LARGE = {
 
 @pytest.mark.parametrize("value", LARGE.values(), ids=LARGE.keys())
 def test_large_texts_and_bytes_are_packed_as_messagepack_packs_them(value):
-    pieces = CODEC.encode_in_pieces(value)
+    pieces = CODEC.encode_in_chunks(value)
 
     assert b"".join(pieces) == CODEC.encode(value) == msgpack.packb(value, unicode_errors="surrogatepass")
     assert same(CODEC.decode(memoryview(bytearray(b"".join(pieces)))), value)
@@ -338,7 +338,7 @@ def test_large_texts_and_bytes_are_packed_as_messagepack_packs_them(value):
 def test_large_bytes_are_not_copied():
     value = b"x" * 3_000_000
 
-    assert any(piece is value for piece in CODEC.encode_in_pieces(value))
+    assert any(piece is value for piece in CODEC.encode_in_chunks(value))
 
 
 def test_a_subclass_of_text_is_refused_however_large_it_is():
@@ -349,13 +349,13 @@ def test_a_subclass_of_text_is_refused_however_large_it_is():
 @pytest.mark.parametrize("value", [[b"x" * 100_000], ["é" * 100_000], [(1, 2)], ["\udc80"]])
 def test_the_memory_of_a_payload_waits_for_no_garbage_collection(value):
     gc.collect()
-    CODEC.encode_in_pieces(value)
+    CODEC.encode_in_chunks(value)
 
     assert gc.collect() == 0
 
 
 def test_what_was_packed_stays_while_another_value_is_packed():
-    first, second = (CODEC.encode_in_pieces([number] * 1_000) for number in (1, 2))
+    first, second = (CODEC.encode_in_chunks([number] * 1_000) for number in (1, 2))
 
     assert CODEC.decode(b"".join(first)) == [1] * 1_000
     assert CODEC.decode(b"".join(second)) == [2] * 1_000
