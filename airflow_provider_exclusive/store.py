@@ -25,8 +25,9 @@ from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.crypto.sealing import Opening, Sealing
 from airflow_provider_exclusive.exceptions import EnvelopeError, PayloadNotFoundError, StorageError
+from airflow_provider_exclusive.format.fields import to_timestamp
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import ConsumerScope
 from airflow_provider_exclusive.storage.base import StorageDriver, Wanted
 from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
@@ -94,9 +95,9 @@ class ExclusiveStore:
             codec=codec,
             size=size,
             length=length,
-            created_at=_format_time(now),
+            created_at=to_timestamp(now),
             expires_at=self._expiry(now, is_inline=is_inline),
-            at=None if is_inline else f"{self.driver.type}:{object_key(producer, key)}",
+            at=None if is_inline else f"{self.driver.type}:{object_key(Coordinate.of(producer, key))}",
         )
         return self._seal(pieces, reference)
 
@@ -200,24 +201,24 @@ class ExclusiveStore:
     def _expiry(self, now: datetime, *, is_inline: bool) -> str | None:
         if self.ttl_seconds is None or is_inline:
             return None
-        return _format_time(now + timedelta(seconds=self.ttl_seconds))
+        return to_timestamp(now + timedelta(seconds=self.ttl_seconds))
 
 
-def purge(driver: StorageDriver, at: str, *, owner: TaskIdentity, key: str) -> None:
+def purge(driver: StorageDriver, at: str, *, owner: Coordinate) -> None:
     """
     Remove the payload at ``at``, the place that a reference names; needs no key, and reads nothing else of it.
 
     A reference can be forged, so it is believed only about payloads of the XCom that is being cleared: an object key
     is derived from its producer's coordinates.
 
-    :param owner: the task instance whose XCom ``key`` goes.
+    :param owner: the XCom that is cleared.
     :raises StorageError: if the store does not do it.
     """
     kind, _, location = at.partition(":")
-    if kind == driver.type and is_own_object_key(location, owner, key):
+    if kind == driver.type and is_own_object_key(location, owner):
         driver.delete(location)
     else:
-        log.warning("Not purging %r: it is not a payload of %s, key %r.", at, owner, key)
+        log.warning("Not purging %r: it is not a payload of %s.", at, owner)
 
 
 def _location(at: str) -> str:
@@ -229,10 +230,6 @@ def _length(value: Any) -> int | None:
         return len(value)
     except Exception:  # noqa: BLE001 - for people only: a value with a broken __len__ is a value all the same
         return None
-
-
-def _format_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _describe(reference: Reference) -> str:

@@ -8,7 +8,6 @@ from airflow_provider_exclusive import config
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
-from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
 from airflow_provider_exclusive.hooks import connections
@@ -49,7 +48,7 @@ def create_codecs(*, allow_cloudpickle: bool) -> CodecRegistry:
     """Return the codecs of a deployment, in order of preference."""
     arrow, serde = ArrowCodec(), SerdeCodec()
     optional = [CloudpickleCodec()] if allow_cloudpickle else []
-    return CodecRegistry([HandOverCodec(), MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
+    return CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
 
 
 # A process's configuration does not change, and its connection is worth asking for only once.

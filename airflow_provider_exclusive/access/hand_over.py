@@ -3,19 +3,20 @@ Hand-over of outputs to a triggered Dag run: what a trigger task writes down, an
 
 A *hand-over record* is an XCom of the trigger task, under :data:`RECORD_KEY`: which run it triggered, and under which
 names that run gets which outputs. It is sealed like every exclusive output, so a record that opens was written by the
-task it lies at; anybody may read it, for it holds coordinates and no value. The run's ``conf`` holds a *pointer* to
-the record, and proves nothing by itself. This module knows nothing of Airflow.
+task at whose coordinates it is stored. Anybody may read it, for it holds coordinates and no value. Worker and API
+server open it here, with the data keys that each of them has. The run's ``conf`` holds a *pointer* to the record, and
+proves nothing by itself. This module knows nothing of Airflow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from airflow_provider_exclusive.format.fields import integer, optional, require_fields, string, typed
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 RECORD_KEY: Final = "exclusive_hand_over"
 """The XCom key of hand-over records; nothing else is written under it."""
@@ -31,31 +32,37 @@ _SOURCE_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "key", "map_in
 @dataclass(frozen=True, slots=True)
 class Source:
     """
-    One output that is handed over, by its coordinate.
+    One output that is handed over.
 
-    :param map_index: -1 for an unmapped task; None for all map indexes of a mapped one.
-    :param is_exclusive: whether its task had a consumer scope; then a plain value at that place is not it.
+    :param at: its coordinate; without a map index all map indexes of a mapped task are handed over.
+    :param is_exclusive: whether its task had a consumer scope; then a plain value at that coordinate is not it.
     """
 
-    dag_id: str
-    run_id: str
-    task_id: str
-    key: str
-    map_index: int | None
+    at: Coordinate
     is_exclusive: bool
 
-    def covers(self, reference: Reference) -> bool:
-        """Return whether ``reference`` was written at this coordinate."""
-        producer = reference.producer
-        return (self.dag_id, self.run_id, self.task_id, self.key) == (
-            producer.dag_id,
-            producer.run_id,
-            producer.task_id,
-            reference.key,
-        ) and self.map_index in (None, producer.map_index)
+    def to_row(self) -> dict[str, Any]:
+        """Return what stands for it in a record."""
+        at = self.at
+        place = {"dag_id": at.dag_id, "run_id": at.run_id, "task_id": at.task_id, "key": at.key}
+        return place | {"map_index": at.map_index, "is_exclusive": self.is_exclusive}
 
-    def __str__(self) -> str:
-        return f"{self.key!r} of {self.dag_id}.{self.task_id} (run {self.run_id})"
+    @classmethod
+    def from_row(cls, row: object) -> Source:
+        """
+        Read what :meth:`to_row` wrote.
+
+        :raises ValueError: if it is invalid. (Also TypeError.)
+        """
+        fields = require_fields(row, _SOURCE_FIELDS)
+        at = Coordinate(
+            dag_id=string(fields["dag_id"]),
+            run_id=string(fields["run_id"]),
+            task_id=string(fields["task_id"]),
+            key=string(fields["key"]),
+            map_index=optional(fields["map_index"], lambda index: integer(index, least=-1)),
+        )
+        return cls(at, typed(fields["is_exclusive"], bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +87,19 @@ class HandOver:
 
     def covers(self, reference: Reference) -> bool:
         """Return whether ``reference`` is among what was handed over."""
-        return any(source.covers(reference) for source in self.sources.values())
+        return any(source.at.covers(reference.coordinate) for source in self.sources.values())
 
     def to_record(self) -> dict[str, Any]:
         """Return the value of the record."""
-        keys = {name: asdict(source) for name, source in self.sources.items()}
+        keys = {name: source.to_row() for name, source in self.sources.items()}
         return {"dag_id": self.dag_id, "run_id": self.run_id, "keys": keys}
 
     @classmethod
     def from_record(cls, record: object, *, trigger: TaskIdentity) -> HandOver:
         """
-        Read the value of a record that lay at the coordinates of ``trigger``.
+        Read the value of a record that is stored at the coordinates of ``trigger``.
 
-        :raises ValueError: if it is none. (Also TypeError.)
+        :raises ValueError: if it is invalid. (Also TypeError.)
         """
         fields = require_fields(record, _RECORD_FIELDS)
         keys = typed(fields["keys"], dict)
@@ -100,7 +107,7 @@ class HandOver:
             trigger=trigger,
             dag_id=string(fields["dag_id"]),
             run_id=string(fields["run_id"]),
-            sources={string(name): _source(source) for name, source in keys.items()},
+            sources={string(name): Source.from_row(source) for name, source in keys.items()},
         )
 
 
@@ -156,15 +163,3 @@ def _stored(name: object) -> str:
         raise ValueError("no id")
     text.encode()
     return text
-
-
-def _source(row: object) -> Source:
-    fields = require_fields(row, _SOURCE_FIELDS)
-    return Source(
-        dag_id=string(fields["dag_id"]),
-        run_id=string(fields["run_id"]),
-        task_id=string(fields["task_id"]),
-        key=string(fields["key"]),
-        map_index=optional(fields["map_index"], lambda index: integer(index, least=-1)),
-        is_exclusive=typed(fields["is_exclusive"], bool),
-    )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import redaction, running_task
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, ScopeDeclaration
+from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 
 CODECS: Final = ("arrow", "cloudpickle", "msgpack", "serde")
 """What a task may ask for; here, because a Dag is parsed without loading any of them."""
@@ -53,6 +53,11 @@ class ConsumersHook:
     declared_at: SourceLine | None = None
     inherits: bool = False
 
+    @property
+    def outputs(self) -> OutputDeclaration:
+        """What the running task knows of it."""
+        return OutputDeclaration(self.declaration, self.codec)
+
     def __call__(self, context: Any) -> None:
         """Tell this process that its task's outputs are exclusive, then run the user's hook."""
         running = running_task.current()
@@ -63,7 +68,7 @@ class ConsumersHook:
         # pushed without a context, would be taken for a write of this task. Opening a value asks again, and insists.
         with suppress(ConfigurationError):
             redaction.prepare()
-        running.outputs = self
+        running.outputs = self.outputs
         redaction.redact_results(context["task"])
         if (then := self._then(context["task"])) is not None:
             _run_hook(then, context)

@@ -144,7 +144,7 @@ def _running(name: str) -> RunningTask:
 
 
 def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
-    own, hand_overs = running.identity, dag_runs.hand_overs_of(running)
+    own, hand_overs = running.identity, dag_runs.WorkerHandOverLookup(running)
     hand_over = hand_overs.find(own.dag_id, own.run_id)
     if hand_over is None and has_pointer(hand_overs.conf_of(own.dag_id, own.run_id)):
         raise HandOverError(
@@ -156,12 +156,11 @@ def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
 
 
 def _pull(name: str, source: Source) -> Any:
-    where = {"dag_id": source.dag_id, "run_id": source.run_id, "task_id": source.task_id, "key": source.key}
-    value = dag_runs.pull_output(where, source.map_index)
+    value = dag_runs.pull_output(source.at)
     if value is dag_runs.MISSING:
         raise HandOverError(
-            f"This run was handed {name!r}, which is the output {source}, and there is none: its task was cleared "
-            f"since, or pushed nothing. Run task {source.task_id!r} of that run again."
+            f"This run was handed {name!r}, which is the output {source.at}, and there is none: its task was "
+            f"cleared since, or pushed nothing. Re-run task {source.at.task_id!r} of that run."
         )
     return value
 

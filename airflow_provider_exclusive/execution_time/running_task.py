@@ -10,9 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_exclusive.access.hand_over import HandOver
+from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.operator import BaseOperator
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 _REMEMBERED_BYTES: Final = 2**20
 
@@ -36,19 +43,21 @@ class RunningTask:
     """
     The task instance that runs in this process.
 
-    :param task: its operator, as far rendered as it is.
-    :param outputs: the hook that declared the scope of its outputs, once that ran.
+    :param task: its operator, as far rendered as it is; None for a trigger that acts for it.
+    :param outputs: the scope that was declared for its outputs, once its ``pre_execute`` hook ran.
     :param inputs: the exclusive inputs opened so far, in order: task id and key, mapped to None.
     :param opened: the last of them with their values, as far as those are small: large ones must not be kept alive.
-    :param hand_overs: what is known so far about what Dag runs were handed.
+    :param hand_overs: what the runs that were looked up so far were handed, by Dag id and run id.
+    :param lock: held while a hand-over is looked up.
     """
 
     identity: TaskIdentity
-    task: Any
-    outputs: Any = None
+    task: BaseOperator | MappedOperator | None
+    outputs: OutputDeclaration | None = None
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)
     opened: deque[Opened] = field(default_factory=deque, repr=False)
-    hand_overs: Any = None
+    hand_overs: dict[tuple[str, str], HandOver | None] = field(default_factory=dict, repr=False)
+    lock: RLock = field(default_factory=RLock, repr=False)
     _opened_bytes: int = 0
 
     def note(self, opened: Opened) -> None:

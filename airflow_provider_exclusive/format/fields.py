@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 MAX_INTEGER: Final = 2**63 - 1
@@ -50,3 +50,8 @@ def timestamp(value: object) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("a time without zone")
     return text
+
+
+def to_timestamp(moment: datetime) -> str:
+    """Return a time that has a zone as :func:`timestamp` reads it: in UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

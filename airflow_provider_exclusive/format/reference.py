@@ -22,7 +22,7 @@ from airflow_provider_exclusive.format.fields import (
     timestamp,
     typed,
 )
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 MARKER: Final = "__exclusive__"
@@ -85,6 +85,11 @@ class Reference:
     inline: bytes | None = field(default=None, repr=False)
     sealed_key: bytes | None = field(default=None, repr=False)
     answer: ServerAnswer | None = field(default=None, repr=False)
+
+    @property
+    def coordinate(self) -> Coordinate:
+        """Where its row was written."""
+        return Coordinate.of(self.producer, self.key)
 
     def context(self) -> bytes:
         """

@@ -15,6 +15,7 @@ from airflow_provider_exclusive.definitions.inputs import REQUIRED, ExclusiveInp
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
+from airflow_provider_exclusive.scopes.identity import Coordinate
 
 _PAIR = 2
 
@@ -64,14 +65,8 @@ def locate(output: PlainXComArg | ExclusiveInput, trigger: Any, ti: Any) -> Sour
     if isinstance(output, ExclusiveInput):
         return find_source(output.name)
     operator = output.operator
-    return Source(
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=operator.task_id,
-        key=output.key,
-        map_index=_map_index(operator, trigger, ti),
-        is_exclusive=find_hook(operator) is not None,
-    )
+    at = Coordinate(ti.dag_id, ti.run_id, operator.task_id, _map_index(operator, trigger, ti), output.key)
+    return Source(at, is_exclusive=find_hook(operator) is not None)
 
 
 def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, ti: Any) -> Any:
@@ -82,8 +77,7 @@ def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, 
     :raises AccessDeniedError: if its task does not let the caller read it.
     """
     task_id, key = where
-    place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "key": key}
-    value = dag_runs.pull_result(place)
+    value = dag_runs.pull_result(Coordinate(dag_id, run_id, task_id, key=key))
     if value is dag_runs.MISSING:
         states = (ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id]) or {}).get(run_id) or {}
         mapped = [name for name in states if re.fullmatch(rf"{re.escape(task_id)}_\d+", name)]

@@ -146,6 +146,19 @@ class ScopeDeclaration:
         return ConsumerScope(tuple(dict.fromkeys(clauses)), admits_caller=CALLER in declared)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputDeclaration:
+    """
+    What a task's author says about its outputs.
+
+    :param scope: who may read what.
+    :param codec: the codec that the task asks for; None chooses by type.
+    """
+
+    scope: ScopeDeclaration
+    codec: str | None = None
+
+
 def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(name, str):
         raise InvalidScopeError(

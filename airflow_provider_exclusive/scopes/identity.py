@@ -1,9 +1,10 @@
-"""Who wrote a value or asks for one: the identity of a task instance. This module knows nothing of Airflow."""
+"""What task instances and their XComs are called. This module knows nothing of Airflow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 CALLER_WORD: Final = "caller"
 """What a Dag author writes for the task that triggered the producer's run; no task of that name is meant by it."""
@@ -44,3 +45,47 @@ class TaskIdentity:
     def __str__(self) -> str:
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"{self.dag_id}.{self.task_id}{mapped} (run {self.run_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """
+    Which XCom is meant, or which XComs: None stands for any, and for what Airflow does not say.
+
+    :param map_index: -1 for an unmapped task.
+    """
+
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    key: str | None = None
+
+    @classmethod
+    def of(cls, task: TaskIdentity, key: str) -> Coordinate:
+        """Return where ``task`` keeps what it pushes under ``key``."""
+        return cls(task.dag_id, task.run_id, task.task_id, task.map_index, key)
+
+    def covers(self, other: Coordinate) -> bool:
+        """Return whether ``other``, with its key as it was pushed, is among the XComs that are meant here."""
+        return (
+            self.dag_id in (None, other.dag_id)
+            and self.run_id in (None, other.run_id)
+            and self.task_id in (None, other.task_id)
+            and self.map_index in (None, other.map_index)
+            and (self.key is None or (other.key is not None and is_kept_as(other.key, self.key)))
+        )
+
+    def belongs_to(self, task: TaskIdentity) -> bool:
+        """Return whether this is known to be a coordinate of ``task``, in any of its tries."""
+        own = (task.dag_id, task.run_id, task.task_id, task.map_index)
+        return (self.dag_id, self.run_id, self.task_id, self.map_index) == own
+
+    def __str__(self) -> str:
+        mapped = f"[{self.map_index}]" if self.map_index is not None and self.map_index >= 0 else ""
+        return f"{self.key!r} of {self.dag_id}.{self.task_id}{mapped} (run {self.run_id})"
+
+
+def is_kept_as(pushed: str, key: str) -> bool:
+    """Return whether Airflow stores under ``key`` what was pushed as ``pushed``: it decodes percent signs."""
+    return key in (pushed, unquote(pushed))

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.coordinates import Requested
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import metrics
 from airflow_provider_exclusive.server.callers import Caller
 
@@ -55,7 +55,7 @@ class AuditTrail:
         """Return whether the mode asks for a line about ``event``."""
         return self.mode == "all" or (self.mode != "off" and event != READ)
 
-    def record(self, event: str, caller: Caller | None, *, requested: Requested, reason: str, method: str) -> None:
+    def record(self, event: str, caller: Caller | None, *, requested: Coordinate, reason: str, method: str) -> None:
         """
         Count an event, and write it down if the mode asks for it. Never raises: a decision stands without its audit.
 
@@ -70,7 +70,7 @@ class AuditTrail:
         except Exception:
             log.exception("Could not write %s to the audit log (reason %s).", event, reason)
 
-    def _write(self, event: str, caller: Caller | None, requested: Requested, details: dict[str, Any]) -> None:
+    def _write(self, event: str, caller: Caller | None, requested: Coordinate, details: dict[str, Any]) -> None:
         if event == READ:
             _insert(event, caller, _extra(requested, details, 1))  # each has a line of its own
             return
@@ -113,7 +113,7 @@ def _digest(about: tuple[Any, ...]) -> bytes:
     return hashlib.sha256(repr(about).encode(errors="backslashreplace")).digest()
 
 
-def _extra(requested: Requested, details: dict[str, Any], count: int) -> str:
+def _extra(requested: Coordinate, details: dict[str, Any], count: int) -> str:
     key = None if requested.key is None else requested.key[:_LONGEST_KEY]
     return json.dumps({**asdict(requested), "key": key, **details, "count": count})
 

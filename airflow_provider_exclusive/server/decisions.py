@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_exclusive.access import decision
-from airflow_provider_exclusive.access.coordinates import Requested, is_kept_as
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row, without_answer
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
 
@@ -44,7 +43,7 @@ class Decisions:
     keyring: Keyring | None
 
     def answer(
-        self, rows: Sequence[Any], requested: Requested, caller: Caller | None, hand_overs: HandOverLookup
+        self, rows: Sequence[Any], requested: Coordinate, caller: Caller | None, hand_overs: HandOverLookup
     ) -> DecidedRows:
         """
         Return ``rows`` as ``caller`` may have them.
@@ -58,15 +57,15 @@ class Decisions:
                 self._answer_row(answer, position, requested, caller, hand_overs)
         return answer
 
-    def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, key: str) -> dict[str, Any]:
+    def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> dict[str, Any]:
         """
         Open a sealed key and return the row to store in its place; without a private key it stays a sealed key.
 
-        :raises AccessDeniedError: if it is not about what ``writer`` is writing, its own output ``key``.
+        :raises AccessDeniedError: if it is not about what ``writer`` is writing, its own output at ``target``.
         :raises EnvelopeError: if it cannot be opened.
         """
         reference = Reference.from_row(row)
-        _check_sealed_key(reference, writer, key)
+        _check_sealed_key(reference, writer, target)
         if self.keyring is None or reference.sealed_key is None:
             return dict(row)
         context = reference.context()
@@ -78,7 +77,7 @@ class Decisions:
         self,
         answer: DecidedRows,
         position: int,
-        requested: Requested,
+        requested: Coordinate,
         caller: Caller | None,
         hand_overs: HandOverLookup,
     ) -> None:
@@ -90,7 +89,7 @@ class Decisions:
             answer.rows[position] = stored
             return
         data_key = None
-        if requested.matches(reference):
+        if requested.covers(reference.coordinate):
             decision.decide(_live_reader(caller, reference), reference, hand_overs)
             data_key = self._unwrap(reference)
         answer.rows[position] = reference.to_answer(data_key)
@@ -105,7 +104,7 @@ class Decisions:
             return None
 
 
-def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> None:
+def check_write(writer: TaskIdentity | None, target: Coordinate) -> None:
     """
     Let a task write or delete at its own coordinates, and nowhere else, whatever lies there.
 
@@ -115,18 +114,17 @@ def check_write(writer: TaskIdentity | None, target: TaskIdentity, key: str) -> 
         raise AccessDeniedError(
             "The token names no task instance that Airflow knows, so it may write no XCom.", reason="unknown-task"
         )
-    if not writer.is_same_task_instance(target):
+    if not target.belongs_to(writer):
         raise AccessDeniedError(
-            f"{writer} may write and delete only its own XComs; it asked for key {key!r} of {target}.",
+            f"{writer} may write and delete only its own XComs; it asked for {target}.",
             reason="foreign-coordinate",
         )
 
 
-def _check_sealed_key(reference: Reference, writer: TaskIdentity, key: str) -> None:
-    producer = reference.producer
+def _check_sealed_key(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
     # The id tells one try from another, and a hand-over counts only while the try that wrote it stands.
-    is_own = producer.is_same_task_instance(writer) and producer.ti_id in (None, writer.ti_id)
-    if not is_own or not is_kept_as(reference.key, key):
+    is_own = target.belongs_to(writer) and target.covers(reference.coordinate)
+    if not is_own or reference.producer.ti_id not in (None, writer.ti_id):
         raise AccessDeniedError(
             f"{writer} pushed a sealed key for key {reference.key!r} of {reference.producer}; a sealed key is accepted "
             "only from the producer that it names.",

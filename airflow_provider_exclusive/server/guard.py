@@ -11,11 +11,10 @@ from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.compat.execution_api import Function, Replacement
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
@@ -48,7 +47,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
             responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request)
         if request.method not in _READS:
-            requested = Requested(dag_id, run_id, task_id, _map_index(request), xcom_key)
+            requested = Coordinate(dag_id, run_id, task_id, _map_index(request), xcom_key)
             _check_write(xcom_request, requested, session, trail)
         return permitted
 
@@ -62,12 +61,11 @@ def _integers() -> Any:
     return TypeAdapter(int)
 
 
-def _check_write(xcom_request: XComRequest, requested: Requested, session: Any, trail: AuditTrail) -> None:
+def _check_write(xcom_request: XComRequest, requested: Coordinate, session: Any, trail: AuditTrail) -> None:
     with responses.http_errors("write", requested, xcom_request, session, trail):
         if requested.map_index is None:
             raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
-        target = TaskIdentity(requested.dag_id, str(requested.run_id), str(requested.task_id), requested.map_index)
-        decisions.check_write(_writer(xcom_request.ti_id, session), target, str(requested.key))
+        decisions.check_write(_writer(xcom_request.ti_id, session), requested)
 
 
 def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:

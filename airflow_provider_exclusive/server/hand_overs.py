@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
-from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.access.hand_over_record import open_record
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_reference_row
@@ -17,8 +17,6 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server import callers
 
 log = logging.getLogger(__name__)
-
-_NOT_A_RECORD: Final = (EnvelopeError, ValueError, TypeError, RecursionError)
 
 
 @dataclass(slots=True)
@@ -58,25 +56,17 @@ def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> Hand
     try:
         reference = Reference.from_row(row)
         _check(reference, trigger, ti_id)
-        return HandOver.from_record(json.loads(_open(reference, keyring)), trigger=trigger)
-    except _NOT_A_RECORD as failure:
-        log.warning("A run points to the hand-over record of %s, which is none: %s", trigger, failure)
+        return open_record(reference, keys=LocalDataKeys(keyring))
+    except EnvelopeError as failure:
+        log.warning("A run points to the hand-over record of %s, which is invalid: %s", trigger, failure)
         return None
 
 
 def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
-    if reference.key != RECORD_KEY or not reference.producer.is_same_task_instance(trigger):
-        raise ValueError("it was copied there from elsewhere")
+    if not reference.producer.is_same_task_instance(trigger):
+        raise EnvelopeError("it was copied there from another task")
     if reference.producer.ti_id != ti_id:
-        raise ValueError("its task was cleared, or is tried again, so what it handed over is withdrawn")
-
-
-def _open(reference: Reference, keyring: Keyring) -> bytes:
-    if reference.inline is None or reference.sealed_key is not None or not reference.scope.is_open:
-        raise ValueError("it is not as the operator writes it")
-    context = reference.context()
-    data_key = keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
-    return bytes(sealing.open_sealed(reference.inline, data_key=data_key, context=context))
+        raise EnvelopeError("its task was cleared or retried, which withdraws what it handed over")
 
 
 @cache

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.compat.execution_api import Function, Replacement
 from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers, metrics, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
@@ -46,9 +46,9 @@ class _Route:
     def put_rows(self, response: Any, rows: list[Any]) -> None:
         setattr(response, self.field, rows if self.is_list else rows[0])
 
-    def requested(self, arguments: Mapping[str, Any]) -> Requested:
+    def requested(self, arguments: Mapping[str, Any]) -> Coordinate:
         takes_earlier_runs = getattr(arguments.get("params"), "include_prior_dates", False)
-        return Requested(
+        return Coordinate(
             dag_id=arguments["dag_id"],
             run_id=None if takes_earlier_runs else arguments["run_id"],
             task_id=arguments["task_id"],
@@ -98,7 +98,7 @@ def _decide(
     decisions: Decisions,
     trail: AuditTrail,
     rows: Sequence[Any],
-    requested: Requested,
+    requested: Coordinate,
     xcom_request: XComRequest,
     session: Any,
 ) -> list[Any]:

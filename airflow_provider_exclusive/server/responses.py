@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XComRequest
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def http_errors(
-    what: str, requested: Requested, xcom_request: XComRequest, session: Any, trail: AuditTrail
+    what: str, requested: Coordinate, xcom_request: XComRequest, session: Any, trail: AuditTrail
 ) -> Iterator[None]:
     """
     Answer the request with 403 if the block denies it, which is written down, and with 503 if it fails.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.compat.execution_api import Function, Replacement
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.format.reference import holds_sealed_key
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
@@ -32,7 +32,7 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
         # Without knowing who asks a sealed key stays one, and opens for nobody.
         if xcom_request is not None and holds_sealed_key(arguments["value"]):
-            requested = Requested(*(arguments[name] for name in _COORDINATES))
+            requested = Coordinate(*(arguments[name] for name in _COORDINATES))
             arguments["value"] = _accept_sealed_key(
                 decisions, trail, arguments["value"], requested, xcom_request, arguments["session"]
             )
@@ -42,12 +42,12 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
 
 
 def _accept_sealed_key(
-    decisions: Decisions, trail: AuditTrail, row: Any, requested: Requested, xcom_request: XComRequest, session: Any
+    decisions: Decisions, trail: AuditTrail, row: Any, requested: Coordinate, xcom_request: XComRequest, session: Any
 ) -> dict[str, Any]:
     with responses.http_errors("write", requested, xcom_request, session, trail):
         writer = callers.identity_of(xcom_request.ti_id, session)
         try:
-            return decisions.accept_sealed_key(row, writer=writer, key=str(requested.key))
+            return decisions.accept_sealed_key(row, writer=writer, target=requested)
         except AccessDeniedError:
             raise
         except ExclusiveError as refused:

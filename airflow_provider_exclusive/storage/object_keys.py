@@ -13,7 +13,7 @@ import re
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import StorageError
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate
 
 # Unreserved URL characters and "%"; no segment is empty or begins with a dot, which rules out ".." and hidden files.
 _SEGMENT: Final = r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*"
@@ -55,27 +55,23 @@ def check_prefix(prefix: str) -> None:
         )
 
 
-def object_key(producer: TaskIdentity, key: str) -> str:
-    """
-    Return a fresh object key for one write: readable, bounded in length, and ending in 128 random bits.
-
-    :param key: the XCom key.
-    """
-    return f"{object_prefix(producer, key)}{os.urandom(16).hex()}"
+def object_key(xcom: Coordinate) -> str:
+    """Return a fresh object key for one write: readable, bounded in length, and ending in 128 random bits."""
+    return f"{object_prefix(xcom)}{os.urandom(16).hex()}"
 
 
-def object_prefix(producer: TaskIdentity, key: str) -> str:
+def object_prefix(xcom: Coordinate) -> str:
     """Return what every object key of one XCom starts with; different XComs never share it."""
-    parts = (producer.dag_id, producer.run_id, producer.task_id, str(producer.map_index), key)
-    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
+    parts = (xcom.dag_id, xcom.run_id, xcom.task_id, xcom.map_index, xcom.key)
+    encoded = (str(part).encode("utf-8", "surrogatepass") for part in parts)
     digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in encoded)).hexdigest()[:32]
-    return f"v1/{_readable(producer.dag_id)}/{_readable(producer.task_id)}/{digest}/"
+    return f"v1/{_readable(str(xcom.dag_id))}/{_readable(str(xcom.task_id))}/{digest}/"
 
 
-def is_own_object_key(location: str, producer: TaskIdentity, key: str) -> bool:
+def is_own_object_key(location: str, xcom: Coordinate) -> bool:
     """Return whether :func:`object_key` made ``location`` for this XCom."""
     # In full, not by its prefix: "<prefix>../…" would lead a driver out of it.
-    prefix = object_prefix(producer, key)
+    prefix = object_prefix(xcom)
     return location.startswith(prefix) and _RANDOM_END.fullmatch(location, len(prefix)) is not None
 
 

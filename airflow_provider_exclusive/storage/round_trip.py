@@ -7,11 +7,11 @@ import time
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import StorageError
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.object_keys import object_key
 
-_NOBODY: Final = TaskIdentity("airflow_provider_exclusive", "round_trip", "probe")
+_NOBODYS: Final = Coordinate("airflow_provider_exclusive", "round_trip", "probe", -1, "probe")
 _PAYLOAD_BYTES: Final = 1024
 _TTL_SECONDS: Final = 60
 
@@ -22,7 +22,7 @@ def make_round_trip(driver: StorageDriver) -> float:
 
     :raises StorageError: if the store does not do it, or gives back other bytes.
     """
-    key, payload, start = object_key(_NOBODY, "probe"), os.urandom(_PAYLOAD_BYTES), time.perf_counter()
+    key, payload, start = object_key(_NOBODYS), os.urandom(_PAYLOAD_BYTES), time.perf_counter()
     driver.store(key, payload, ttl_seconds=_TTL_SECONDS)
     try:
         if driver.retrieve(key) != payload:

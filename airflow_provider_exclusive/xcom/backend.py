@@ -12,21 +12,21 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.access.coordinates import Requested, Target
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import server_refusals
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.xcom import declared, pull, push
 from airflow_provider_exclusive.xcom.preload import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
 _hands_rows_through: ContextVar[bool] = ContextVar("exclusive_hands_rows_through", default=False)
-_deleting: ContextVar[Target | None] = ContextVar("exclusive_deleting", default=None)
+_deleting: ContextVar[Coordinate | None] = ContextVar("exclusive_deleting", default=None)
 
 
 preload_before_forks()
@@ -67,7 +67,7 @@ class ExclusiveXComBackend(BaseXCom):
         map_index: int | None = None,
     ) -> Any:
         """Return what the row of a pushed value holds (Airflow 3.2 and 3.3)."""
-        return push.push(value, Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
+        return push.push(value, Coordinate(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
 
     @classmethod
     def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
@@ -104,7 +104,7 @@ class ExclusiveXComBackend(BaseXCom):
 
     @classmethod
     def _open_one(cls, found: Any, query: Mapping[str, Any]) -> Any:
-        requested = Requested.one(query)
+        requested = _requested_one(query)
         if isinstance(found, _Row):
             return pull.pull([found.content], requested)[0]
         if declared.expects_reference(requested, running_task.current()):
@@ -120,19 +120,19 @@ class ExclusiveXComBackend(BaseXCom):
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_all`."""
         with _rows_handed_through():
             found = super().get_all(**kwargs)
-        return _open_all(found, Requested.all(kwargs))
+        return _open_all(found, _requested_all(kwargs))
 
     @classmethod
     async def aget_all(cls, **kwargs: Any) -> Any:
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_all`."""
         with _rows_handed_through():
             found = await super().aget_all(**kwargs)
-        return await asyncio.to_thread(_open_all, found, Requested.all(kwargs))
+        return await asyncio.to_thread(_open_all, found, _requested_all(kwargs))
 
     @classmethod
     def delete(cls, key: str, task_id: str, dag_id: str, run_id: str, map_index: int | None = None) -> None:
         """Delete a row and purge its payload."""
-        token = _deleting.set(Target(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
+        token = _deleting.set(Coordinate(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
         try:
             super().delete(key=key, task_id=task_id, dag_id=dag_id, run_id=run_id, map_index=map_index)
         finally:
@@ -145,13 +145,24 @@ class ExclusiveXComBackend(BaseXCom):
             push.purge(xcom.value, target)
 
 
-def _open_all(found: Any, requested: Requested) -> Any:
+def _requested_one(query: Mapping[str, Any]) -> Coordinate:
+    """Read the arguments of ``get_one``; Airflow takes a missing map index for an unmapped task."""
+    return replace(_requested_all(query), map_index=-1 if query.get("map_index") is None else query["map_index"])
+
+
+def _requested_all(query: Mapping[str, Any]) -> Coordinate:
+    """Read the arguments of ``get_all``; with ``include_prior_dates`` an earlier run will do."""
+    run_id = None if query.get("include_prior_dates") else query["run_id"]
+    return Coordinate(query["dag_id"], run_id, query["task_id"], key=query["key"])
+
+
+def _open_all(found: Any, requested: Coordinate) -> Any:
     return pull.pull([row.content for row in found], requested) if found else found
 
 
-def _locate(coordinate: Any, key: str) -> Target:
+def _locate(coordinate: Any, key: str) -> Coordinate:
     """Read the ``XComCoordinate`` of Airflow 3.4; it knows whose write this is, but not the map index."""
     running = running_task.current()
     is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
     map_index = running.identity.map_index if running is not None and is_own else None
-    return Target(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)
+    return Coordinate(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.definitions import consumers
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
+from airflow_provider_exclusive.scopes.identity import Coordinate
 
 AIRFLOW_KEYS: Final = {"skipmixin_key": "object", "trigger_run_id": "TriggerDagRunOperator"}
 """
@@ -27,14 +28,14 @@ def is_airflows_own(key: str | None, task: Any) -> bool:
     return key in {link.xcom_key for link in getattr(task, "operator_extra_links", ())}
 
 
-def expects_reference(requested: Requested, running: RunningTask | None) -> bool:
+def expects_reference(requested: Coordinate, running: RunningTask | None) -> bool:
     """Return whether another, exclusive task of this Dag writes what is asked for, so that only a reference will do."""
     if running is None or (requested.dag_id, requested.task_id) == (running.identity.dag_id, running.identity.task_id):
         return False
     return exclusive_producer(requested, running) is not None
 
 
-def exclusive_producer(requested: Requested | None, running: RunningTask | None) -> str | None:
+def exclusive_producer(requested: Coordinate | None, running: RunningTask | None) -> str | None:
     """
     Return the exclusive task whose output is asked for, or None if that may be a plain one.
 
@@ -55,15 +56,13 @@ def exclusive_producer(requested: Requested | None, running: RunningTask | None)
     return None if is_airflows_own(requested.key, task) else str(task.task_id)
 
 
-def _handed_over(requested: Requested, running: RunningTask) -> str | None:
+def _handed_over(requested: Coordinate, running: RunningTask) -> str | None:
     """Return the task if what is asked for was handed to this run as an exclusive output."""
     own = running.identity
-    hand_over = running.hand_overs.known(own.dag_id, own.run_id) if running.hand_overs is not None else None
-    sources = hand_over.sources.values() if hand_over is not None else ()
-    wanted = (requested.dag_id, requested.run_id, requested.task_id, requested.key)
-    for source in sources:
-        if source.is_exclusive and wanted == (source.dag_id, source.run_id, source.task_id, source.key):
-            return str(source.task_id)
+    hand_over = running.hand_overs.get((own.dag_id, own.run_id))
+    for source in hand_over.sources.values() if hand_over is not None else ():
+        if source.is_exclusive and replace(source.at, map_index=None).covers(requested):
+            return source.at.task_id
     return None
 
 

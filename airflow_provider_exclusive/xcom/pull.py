@@ -14,22 +14,22 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.access.coordinates import Requested
-from airflow_provider_exclusive.access.hand_over import HandOverLookup, NoHandOverLookup
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
+from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.definitions import consumers
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.wiring import current_audit, current_store
 from airflow_provider_exclusive.xcom import declared
 
 log = logging.getLogger(__name__)
 
 
-def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
+def pull(rows: Sequence[Any], requested: Coordinate | None) -> list[Any]:
     """
     Return the values of ``rows``, opening those that are references.
 
@@ -53,10 +53,10 @@ def pull(rows: Sequence[Any], requested: Requested | None) -> list[Any]:
         ]
 
 
-def _checked_reference(row: Mapping[str, Any], requested: Requested | None, running: RunningTask | None) -> Reference:
+def _checked_reference(row: Mapping[str, Any], requested: Coordinate | None, running: RunningTask | None) -> Reference:
     reference = Reference.from_answer(row)
     here = requested or _lazy_sequence_of(running)
-    if here is not None and not here.matches(reference):
+    if here is not None and not here.covers(reference.coordinate):
         raise EnvelopeError(
             f"The XCom row that was asked for holds the reference of another one, {reference.key!r} of "
             f"{reference.producer}: it was copied there. Clear the producer task to write it anew."
@@ -75,14 +75,24 @@ def _require_order_of_map_indexes(references: Sequence[Reference]) -> None:
         )
 
 
-def _lazy_sequence_of(running: RunningTask | None) -> Requested | None:
+def _lazy_sequence_of(running: RunningTask | None) -> Coordinate | None:
     """Return all that is known about an item of a lazy sequence: Airflow only makes them within one run of one Dag."""
     if running is None:
         return None
-    return Requested(running.identity.dag_id, running.identity.run_id, None, None, None)
+    return Coordinate(running.identity.dag_id, running.identity.run_id)
 
 
 def _open(references: list[Reference], running: RunningTask | None) -> list[Any]:
+    """Return the values in the order of ``references``; that of a hand-over record is a :class:`HandOver`."""
+    records = [reference for reference in references if reference.key == RECORD_KEY]
+    if records:
+        opened = iter(_open_values([one for one in references if one.key != RECORD_KEY], running))
+        keys = current_store().keys
+        return [open_record(one, keys=keys) if one.key == RECORD_KEY else next(opened) for one in references]
+    return _open_values(references, running)
+
+
+def _open_values(references: list[Reference], running: RunningTask | None) -> list[Any]:
     if not references:
         return []
     secret = [reference for reference in references if not reference.scope.is_open]
@@ -103,7 +113,7 @@ def _open(references: list[Reference], running: RunningTask | None) -> list[Any]
 
 
 def _hand_overs(running: RunningTask | None) -> HandOverLookup:
-    return NoHandOverLookup() if running is None else dag_runs.hand_overs_of(running)
+    return NoHandOverLookup() if running is None else dag_runs.WorkerHandOverLookup(running)
 
 
 def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:
@@ -114,7 +124,7 @@ def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | N
         log.info("exclusive.%s: %s asked for %r of %s", event, reader, reference.key, reference.producer)
 
 
-def _plain_value(row: Any, requested: Requested | None, running: RunningTask | None) -> Any:
+def _plain_value(row: Any, requested: Coordinate | None, running: RunningTask | None) -> Any:
     producer = declared.exclusive_producer(requested, running)
     if producer is not None:
         raise EnvelopeError(

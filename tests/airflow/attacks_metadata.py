@@ -22,7 +22,7 @@ from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import MARKER, escape
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.airflow.attacks_places import SCOPES, Output, Place, next_dag, outputs_of, places_of
@@ -196,7 +196,7 @@ def resolve(output: Output) -> ConsumerScope:
 
 def content_of(record: Record) -> Any:
     sources = {
-        f"name {number}": Source(*source.home, source.task, source.key, source.map_index, is_exclusive=True)
+        f"name {number}": Source(Coordinate(*source.home, source.task, source.map_index, source.key), is_exclusive=True)
         for number, source in enumerate(record.sources)
     }
     content = HandOver(TaskIdentity(*record.at), *record.names, sources).to_record()

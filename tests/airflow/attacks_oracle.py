@@ -28,7 +28,7 @@ class Broken(Exception):  # noqa: N818  # no error of the test: one of the verdi
 def expect(world: World, path: str, reader: Place, output: Output) -> str:
     """Return how ``reader`` comes to read ``output`` on a path of :data:`BELIEVED`; if it may not, something else."""
     try:
-        return follow(world, reader, output, lambda run: handed_to(world, path, run, reader))
+        return follow(world, reader, output, lambda run: handed_to(world, path, run))
     except Broken:
         return "broken record"
 
@@ -70,16 +70,14 @@ def is_named(output: Output, reader: Place) -> bool:
     )
 
 
-def handed_to(world: World, path: str, run: Run, asker: Place) -> Record | None:
+def handed_to(world: World, path: str, run: Run) -> Record | None:
     """Return the record that a run points to, if it is one and names that run."""
     if path == "credulous":
         return world.records.get(world.told().get(run))
     record = world.records.get(world.pointers.get(run))
     if record is None:
         return None
-    # To a worker a record with a closed scope is a value like any other: its producer reads it.
-    is_own = path == "worker" and record.kind == "closed scope" and asker == record.at
-    if record.kind not in BELIEVED[path] and not is_own:
+    if record.kind not in BELIEVED[path]:
         if path == "worker":
             raise Broken
         return None

@@ -64,16 +64,15 @@ RUNS_OF_A_DAG = 60
 RUNS_OF_THE_CHAIN = 44
 LONGEST_CHAIN = 32
 
-# Genuine but for what only the metadata database knows: whose try wrote it, how its row lies there.
+# Genuine but for what only the metadata database knows: whose try wrote it, and with which data key.
 FAKES_FOR_THE_SERVER = (
-    "earlier try", "another task's try", "another map index's try", "no try", "no such try", "payload in the store",
-    "planted data key",
+    "earlier try", "another task's try", "another map index's try", "no try", "no such try", "planted data key",
 )  # fmt: skip
 FAKES = (
     *FAKES_FOR_THE_SERVER,
     "unsealed", "escaped", "null", "text", "marker only", "later version", "sealed_key", "copied", "copied and renamed",
     "another key", "edited scope", "foreign key ring", "closed scope", "no record", "extra field",
-    "too deep",
+    "too deep", "payload in the store",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from airflow_provider_exclusive import get_exclusive_input, wiring
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
+from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.exceptions import ExclusiveError
 from airflow_provider_exclusive.format.reference import Reference
 from tests.airflow.running import Run, serialize
@@ -103,5 +104,4 @@ class Outcomes(dict):
 def record_of(run: Run, task_id: str = "hand_over", map_index: int = -1) -> HandOver:
     """Open the hand-over record of a trigger task."""
     reference = Reference.from_row(run.xcom_rows()[task_id, map_index, RECORD_KEY])
-    record = wiring.current_store().get(reference, reader=None)
-    return HandOver.from_record(record, trigger=reference.producer)
+    return open_record(reference, keys=wiring.current_store().keys)

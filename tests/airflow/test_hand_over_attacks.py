@@ -13,12 +13,12 @@ from airflow.utils.session import create_session
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive.access import decision
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.canonical import to_base64
 from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
@@ -61,7 +61,7 @@ def worker(world, rows, monkeypatch):
         running = running_task._last_seen = RunningTask(rows.identity(case.reader), task=None)
         reference = Reference.from_row(rows.xcoms[case.output])
         try:
-            decision.decide(running.identity, reference, dag_runs.hand_overs_of(running))
+            decision.decide(running.identity, reference, dag_runs.WorkerHandOverLookup(running))
         except AccessDeniedError:
             return "denied"
         except ExclusiveError:
@@ -78,7 +78,7 @@ def server(rows):
     def ask(case: Case) -> str:
         row = rows.xcoms[case.output]
         caller = Caller(rows.identity(case.reader), 1, is_live=True)
-        requested = Requested(*case.output.at, case.output.key)
+        requested = Coordinate(*case.output.at, case.output.key)
         try:
             with create_session() as session:
                 hand_overs = ServerHandOverLookup(decisions.keyring, session.connection())

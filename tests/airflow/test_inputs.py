@@ -257,7 +257,7 @@ class TestSourcesThatChanged:
 
         for name, task_id in {"rows": "source", "parts": "parts"}.items():
             outcomes.refused(
-                name, HandOverError, f"handed '{name}'", "cleared since", f"Run task '{task_id}' of that run"
+                name, HandOverError, f"handed '{name}'", "cleared since", f"Re-run task '{task_id}' of that run"
             )
 
 

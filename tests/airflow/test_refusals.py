@@ -13,7 +13,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_exclusive import Consumer, consumers, exclusive_task, wiring
-from airflow_provider_exclusive.access.coordinates import Target
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -24,6 +23,7 @@ from airflow_provider_exclusive.exceptions import (
     UnknownKeyError,
     UnsupportedReferenceError,
 )
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.xcom import pull, push
 from tests.airflow.running import Run, a_dag, read_rows, write_row
 
@@ -587,6 +587,6 @@ def test_a_payload_goes_with_its_row_though_airflow_decodes_the_key(pushed, clea
     location = row["at"].partition(":")[2]
     assert wiring.current_driver().retrieve(location)
 
-    push.purge(row, Target(run.dag_id, run.run_id, "work", -1, cleared))
+    push.purge(row, Coordinate(run.dag_id, run.run_id, "work", -1, cleared))
 
     assert wiring.current_driver().retrieve_many([location]) == [None]

@@ -20,11 +20,10 @@ from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive import config, exclusive_task, wiring
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.server import audit
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -560,7 +559,7 @@ class TestAudit:
         monkeypatch.setattr(audit, "_insert", insert)
         monkeypatch.setattr(audit, "_update", lambda *_: True)
         trail = AuditTrail("denied")
-        about = {"requested": Requested("d", "r", "t", -1, "k"), "reason": "x", "method": "GET"}
+        about = {"requested": Coordinate("d", "r", "t", -1, "k"), "reason": "x", "method": "GET"}
         first = Thread(target=trail.record, args=(audit.DENIED, None), kwargs=about)
         first.start()
         assert is_writing.wait(20)

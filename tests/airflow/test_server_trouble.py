@@ -26,9 +26,8 @@ from sqlalchemy import insert, select, table
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive import wiring
-from airflow_provider_exclusive.access.coordinates import Requested
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.install import attach
 from tests.airflow.running import read_rows
@@ -198,7 +197,7 @@ class TestAuditTrail:
     def record(self, trail, world, event, key):
         with create_session() as session:
             caller = callers.find_caller(world.ti_id("stranger"), session.connection())
-        requested = Requested(world.dag_id, world.run_id, "secret", -1, key)
+        requested = Coordinate(world.dag_id, world.run_id, "secret", -1, key)
         trail.record(event, caller, requested=requested, reason="of this test", method="GET")
 
     def counts(self, world, key) -> list[int]:

@@ -24,7 +24,8 @@ from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.format.reference import is_reference_row
-from airflow_provider_exclusive.xcom import push
+from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.xcom import pull, push
 from tests.airflow.handing_over import Outcomes, Triggered, record_of
 from tests.airflow.running import Run, a_dag
 from tests.fakes import CountingDriver
@@ -216,15 +217,18 @@ class TestRecord:
 
         assert run.state == "success", run.states
         record = record_of(run)
-        here = Source(run.dag_id, run.run_id, "extract", "return_value", -1, is_exclusive=True)
+
+        def at(task_id, map_index=-1, key="return_value"):
+            return Source(Coordinate(run.dag_id, run.run_id, task_id, map_index, key), is_exclusive=True)
+
         assert record.sources == {
-            "output": here,
-            "task_id": here,
-            "pair": replace(here, key="other"),
-            "list": replace(here, key="other"),
-            "part": replace(here, task_id="several", key="count"),
-            "mapped": replace(here, task_id="mapped", map_index=None),
-            "plain": replace(here, task_id="plain", is_exclusive=False),
+            "output": at("extract"),
+            "task_id": at("extract"),
+            "pair": at("extract", key="other"),
+            "list": at("extract", key="other"),
+            "part": at("several", key="count"),
+            "mapped": at("mapped", map_index=None),
+            "plain": replace(at("plain"), is_exclusive=False),
         }
         assert record.is_for(nothing.child.dag_id, nothing.run_id)
         assert read_pointer(nothing.dag_run.conf).is_same_task_instance(record.trigger)
@@ -259,9 +263,9 @@ class TestRecord:
         run = Run(dag)
 
         assert run.state == "success", run.states
-        indexes = [record_of(run, "group.hand_over", number).sources["rows"].map_index for number in range(2)]
+        indexes = [record_of(run, "group.hand_over", number).sources["rows"].at.map_index for number in range(2)]
         assert indexes == [0, 1]
-        assert record_of(run, "hand_over_all").sources["rows"].map_index is None
+        assert record_of(run, "hand_over_all").sources["rows"].at.map_index is None
 
     def test_a_run_may_hand_on_what_it_was_handed(self, nothing):
         outcomes, grand_outcomes = Outcomes(), Outcomes()
@@ -376,7 +380,8 @@ class TestNothingIsCopied:
     def driver(self, monkeypatch):
         counting = CountingDriver(wiring.current_driver())
         store = replace(wiring.current_store(), driver=counting)
-        monkeypatch.setattr(push, "current_store", lambda: store)
+        for direction in (push, pull):
+            monkeypatch.setattr(direction, "current_store", lambda: store)
         return counting
 
     def test_large_values_and_many_values_cost_the_trigger_no_transfer(self, nothing, driver):

@@ -19,7 +19,7 @@ CORE = [
     "exceptions", "format.canonical", "scopes.scope", "scopes.declaration", "format.reference", "crypto.keyring",
     "access.decision", "access.hand_over", "store", "config", "execution_time.running_task", "storage.base",
     "storage.object_keys", "storage.files", "storage.redis.driver", "storage.redis.errors", "codecs.base",
-    "codecs.hand_over", "codecs.msgpack.codec", "codecs.arrow.codec", "codecs.cloudpickle", "hooks.connections",
+    "codecs.msgpack.codec", "codecs.arrow.codec", "codecs.cloudpickle", "hooks.connections",
     "get_provider_info",
 ]  # fmt: skip
 ADVERTISED = {"airflow", "redis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "upath", "boto3"}

@@ -25,7 +25,7 @@ from airflow_provider_exclusive.exceptions import (
     StorageUnavailableError,
 )
 from airflow_provider_exclusive.format.reference import MARKER, Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
 from airflow_provider_exclusive.store import purge
@@ -349,9 +349,9 @@ def test_a_forged_reference_purges_nothing(put, driver, producer, forged, caplog
     own, foreign = put(), put(producer=replace(producer, task_id="another"))
     deleted = []
     driver.delete = deleted.append
-    prefix = object_prefix(producer, "return_value")
+    prefix = object_prefix(Coordinate.of(producer, "return_value"))
     at = forged.format(own=location_of(own), foreign=location_of(foreign), prefix=prefix, random="0" * 32)
-    purge(driver, at, owner=producer, key="return_value")
+    purge(driver, at, owner=Coordinate.of(producer, "return_value"))
     assert deleted == []
     assert "Not purging" in caplog.text
 
@@ -359,53 +359,50 @@ def test_a_forged_reference_purges_nothing(put, driver, producer, forged, caplog
 @pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
 def test_a_genuine_reference_copied_to_another_row_purges_nothing(put, driver, producer, change):
     reference = put()
-    purge(driver, reference.at, owner=replace(producer, **change), key="return_value")
-    purge(driver, reference.at, owner=producer, key="other")
+    purge(driver, reference.at, owner=Coordinate.of(replace(producer, **change), "return_value"))
+    purge(driver, reference.at, owner=Coordinate.of(producer, "other"))
     assert len(driver.payloads) == 1
 
 
 def test_a_purge_removes_the_payload_and_may_be_repeated(put, driver, producer):
     reference = put()
     for _ in range(2):
-        purge(driver, reference.at, owner=replace(producer, ti_id="a later try"), key="return_value")
+        purge(driver, reference.at, owner=Coordinate.of(replace(producer, ti_id="a later try"), "return_value"))
     assert driver.payloads == {}
 
 
 # --- object keys
 
 IDS = st.text(max_size=300)
-OWNERS = st.builds(TaskIdentity, IDS, IDS, IDS, st.integers(-1, 10**9))
+XCOMS = st.builds(Coordinate, IDS, IDS, IDS, st.integers(-1, 10**9), IDS)
 
 
 @settings(max_examples=100, deadline=None)
-@given(owner=OWNERS, key=IDS)
-def test_object_keys_are_short_safe_and_never_repeat(owner, key):
-    one, other = object_key(owner, key), object_key(owner, key)
+@given(xcom=XCOMS)
+def test_object_keys_are_short_safe_and_never_repeat(xcom):
+    one, other = object_key(xcom), object_key(xcom)
     assert one != other
-    assert one.startswith(object_prefix(owner, key))
+    assert one.startswith(object_prefix(xcom))
     assert len(one) <= 230
     assert re.fullmatch(r"v1/[A-Za-z0-9_-]*/[A-Za-z0-9_-]*/[0-9a-f]{32}/[0-9a-f]{32}", one)
 
 
 @settings(max_examples=100, deadline=None)
-@given(one=st.tuples(OWNERS, IDS), data=st.data())
+@given(one=XCOMS, data=st.data())
 def test_different_xcoms_never_share_a_prefix(one, data):
-    owner, key = one
     change = data.draw(st.sampled_from(["dag_id", "run_id", "task_id", "map_index", "key"]))
-    if change == "key":
-        other = (owner, data.draw(IDS))
-    else:
-        other = (replace(owner, **{change: data.draw(st.integers(-1, 9) if change == "map_index" else IDS)}), key)
-    assert (object_prefix(*one) == object_prefix(*other)) == (one == other)
+    other = replace(one, **{change: data.draw(st.integers(-1, 9) if change == "map_index" else IDS)})
+    assert (object_prefix(one) == object_prefix(other)) == (one == other)
 
 
 def test_ids_that_join_to_the_same_text_have_prefixes_of_their_own():
     pairs = [("a", "bc"), ("ab", "c"), ("a/b", "c"), ("a.b", "c"), ("a_b", "c"), ("ä", "c"), ("..", "c")]
-    assert len({object_prefix(TaskIdentity(dag, "r", task), "k") for dag, task in pairs}) == len(pairs)
+    assert len({object_prefix(Coordinate(dag, "r", task, -1, "k")) for dag, task in pairs}) == len(pairs)
 
 
 def test_a_try_writes_under_the_prefix_of_every_other_try(producer):
-    assert object_prefix(producer, "k") == object_prefix(replace(producer, ti_id=None), "k")
+    one, other = (Coordinate.of(task, "k") for task in (producer, replace(producer, ti_id=None)))
+    assert object_prefix(one) == object_prefix(other)
 
 
 # --- tampering

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_exclusive import exceptions
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, HandOver, read_pointer
-from airflow_provider_exclusive.codecs.hand_over import HandOverCodec
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, read_pointer
+from airflow_provider_exclusive.access.hand_over_record import open_record
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.crypto.sealing import open_sealed
 from airflow_provider_exclusive.format.reference import Reference
@@ -28,6 +29,7 @@ DIGESTS = {
     "hand_over_v1.json": "eea795580d8d6810aa1b43ffb79ace23b6ddadfdb1af4ab35d2d2a60ce4996ac",
     "reference_v1.json": "9568fe4ddaeb388e097d065f53a25c2c914948b2880969d07c242fbd41b521af",
     "reference_v1_invalid.json": "7b70f25398ef2d4ac7dbe59338bcc7b8ff3a49e345aa5b062dd5ed4183ec5ddf",
+    "sealed_key_v1.json": "0dce558156afafa9341806bef8ae4fa18f138adb0c717aa49cebc6a772060576",
 }
 
 
@@ -68,14 +70,16 @@ def test_a_vector_admits_the_caller_as_it_always_did(vector):
 
 def test_a_hand_over_record_says_what_it_always_said():
     (vector,) = (vector for vector in HANDED if vector["hand_over"])
-    _, payload = open_vector(vector)
     trigger = read_pointer({CONF_KEY: vector["hand_over"]["pointer"]})
 
     assert trigger.is_same_task_instance(Reference.from_row(vector["row"]).producer)
-    assert HandOverCodec().decode(payload) == vector["hand_over"]["record"]
-    hand_over = HandOver.from_record(json.loads(payload), trigger=trigger)
+    keys = LocalDataKeys(Keyring.from_raw_keys([base64.b64decode(vector["private_key"])]))
+    hand_over = open_record(Reference.from_row(vector["row"]), keys=keys)
     assert (hand_over.dag_id, hand_over.run_id) == ("reporting", "child-1")
-    assert [(name, source.map_index) for name, source in hand_over.sources.items()] == [("rows", -1), ("parts", None)]
+    assert [(name, source.at.map_index) for name, source in hand_over.sources.items()] == [
+        ("rows", -1),
+        ("parts", None),
+    ]
     assert hand_over.to_record() == vector["hand_over"]["record"]
 
 

@@ -6,7 +6,7 @@ from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.hand_over import HandOver, Source
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope
 
 
@@ -85,7 +85,9 @@ class Handed:
 
 
 def hand_over(trigger=TRIGGER, dag="reporting", run="child-1", *, task="extract", key="frame", map_index=-1):
-    return HandOver(trigger, dag, run, {"rows": Source("etl", "run-1", task, key, map_index, is_exclusive=True)})
+    return HandOver(
+        trigger, dag, run, {"rows": Source(Coordinate("etl", "run-1", task, map_index, key), is_exclusive=True)}
+    )
 
 
 def chain(length):
@@ -221,6 +223,8 @@ def test_the_caller_reads_in_any_try_whatever_it_handed_over(result, map_index):
 
 
 def test_a_caller_may_hand_its_result_to_another_run(result):
-    collected = {"summary": Source("reporting", "child-1", "summarise", "return_value", -1, is_exclusive=True)}
+    collected = {
+        "summary": Source(Coordinate("reporting", "child-1", "summarise", -1, "return_value"), is_exclusive=True)
+    }
     handed = Handed(hand_over(), HandOver(TRIGGER, "archive", "run-9", collected))
     decision.decide(TaskIdentity("archive", "run-9", "keep"), result, handed)

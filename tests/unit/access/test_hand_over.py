@@ -14,7 +14,7 @@ from airflow_provider_exclusive.access.hand_over import (
     to_pointer,
 )
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import ConsumerScope
 
 TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
@@ -133,8 +133,13 @@ def test_another_output_is_not_covered(other):
 
 
 def test_one_map_index_is_not_the_next():
-    one = Source("etl", "run-1", "extract", "rows", 1, is_exclusive=True)
-    assert [one.covers(reference(map_index=index)) for index in (-1, 0, 1, 2)] == [False, False, True, False]
+    one = Source(Coordinate("etl", "run-1", "extract", 1, "rows"), is_exclusive=True)
+    assert [one.at.covers(reference(map_index=index).coordinate) for index in (-1, 0, 1, 2)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_record_without_keys_covers_nothing():
@@ -165,7 +170,7 @@ def test_a_pointer_holds_coordinates_and_nothing_of_what_is_handed_over():
 @pytest.mark.parametrize("map_index", [None, -1, 3])
 @pytest.mark.parametrize("is_exclusive", [True, False])
 def test_a_record_comes_back_as_it_was_through_json(map_index, is_exclusive):
-    source = Source("etl", "run-1", "extract", "größe", map_index, is_exclusive)
+    source = Source(Coordinate("etl", "run-1", "extract", map_index, "größe"), is_exclusive=is_exclusive)
     written = HandOver(TRIGGER, "reporting", "child-1", {"rows": source, "": source})
 
     read = HandOver.from_record(json.loads(json.dumps(written.to_record())), trigger=TRIGGER)
@@ -179,9 +184,9 @@ def test_an_entry_covers_its_output_whatever_its_name():
 
 
 def test_one_entry_covers_all_map_indexes():
-    every = Source("etl", "run-1", "extract", "rows", None, is_exclusive=True)
-    assert all(every.covers(reference(map_index=index)) for index in (-1, 0, 1, 999))
+    every = Source(Coordinate("etl", "run-1", "extract", None, "rows"), is_exclusive=True)
+    assert all(every.at.covers(reference(map_index=index).coordinate) for index in (-1, 0, 1, 999))
 
 
 def test_an_entry_reads_well():
-    assert str(HandOver.from_record(RECORD, trigger=TRIGGER).sources["rows"]) == "'rows' of etl.extract (run run-1)"
+    assert str(HandOver.from_record(RECORD, trigger=TRIGGER).sources["rows"].at) == "'rows' of etl.extract (run run-1)"

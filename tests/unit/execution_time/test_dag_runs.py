@@ -12,7 +12,7 @@ from airflow_provider_exclusive.access.hand_over import HandOver, Source, to_poi
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
 
 TRIGGER = TaskIdentity("parent", "run-1", "hand_over")
@@ -21,7 +21,10 @@ SOURCE = TaskIdentity("parent", "run-1", "extract")
 SCOPE = ConsumerScope((Clause("parent", "hand_over", "run-1"),))
 REFERENCE = Reference(SOURCE, "return_value", SCOPE, "msgpack", 1, None, "2026-01-01T00:00:00Z", None, None)
 RECORD = HandOver(
-    TRIGGER, "child", "run-1", {"rows": Source("parent", "run-1", "extract", "return_value", -1, is_exclusive=True)}
+    TRIGGER,
+    "child",
+    "run-1",
+    {"rows": Source(Coordinate("parent", "run-1", "extract", -1, "return_value"), is_exclusive=True)},
 )
 
 
@@ -33,7 +36,7 @@ def asked(monkeypatch):
     def pull_record(trigger):
         asked.append(trigger)
         time.sleep(0.05)
-        return RECORD.to_record()
+        return RECORD
 
     monkeypatch.setattr(dag_runs.WorkerHandOverLookup, "conf_of", lambda *_: {"exclusive": to_pointer(TRIGGER)})
     monkeypatch.setattr(dag_runs, "_pull_record", pull_record)
@@ -41,7 +44,7 @@ def asked(monkeypatch):
 
 
 def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
-    hand_overs = dag_runs.hand_overs_of(RunningTask(READER, task=None))
+    hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
 
     with ThreadPoolExecutor(4) as threads:
         for _ in threads.map(lambda _: decision.decide(READER, REFERENCE, hand_overs), range(4)):
@@ -51,7 +54,7 @@ def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
 
 
 def test_a_record_that_would_have_to_be_decided_by_itself_hands_over_nothing(asked, monkeypatch):
-    hand_overs = dag_runs.hand_overs_of(RunningTask(READER, task=None))
+    hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
     monkeypatch.setattr(dag_runs, "_pull_record", lambda trigger: hand_overs.find("child", "run-1"))
 
     assert hand_overs.find("child", "run-1") is None

@@ -1,0 +1,110 @@
+"""The hand-over record as it is stored: what does not open, and what comes back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source
+from airflow_provider_exclusive.access.hand_over_record import open_record, seal_record
+from airflow_provider_exclusive.crypto import sealing
+from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
+from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError
+from airflow_provider_exclusive.format.reference import Reference, ServerAnswer
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+
+TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
+ROWS = Source(Coordinate("etl", "run-1", "extract", -1, "rows"), is_exclusive=True)
+HAND_OVER = HandOver(TRIGGER, "reporting", "child-1", {"rows": ROWS})
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def keys(ring):
+    return LocalDataKeys(ring)
+
+
+@pytest.fixture
+def record(keys):
+    return seal_record(HAND_OVER, producer=TRIGGER, keys=keys, now=NOW)
+
+
+def seal(content: bytes, keys: LocalDataKeys, **change) -> Reference:
+    """Seal anything as a record is sealed."""
+    reference = replace(seal_record(HAND_OVER, producer=TRIGGER, keys=keys, now=NOW), size=len(content), **change)
+    data_key = sealing.new_data_key()
+    payload = sealing.seal(content, data_key=data_key, context=reference.context())
+    return replace(keys.protect(data_key, reference), inline=payload)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "return_value"},
+        {"codec": "msgpack"},
+        {"scope": ConsumerScope((Clause("etl", "load", None),))},
+        {"scope": ConsumerScope()},
+    ],
+    ids=str,
+)
+def test_what_the_operator_does_not_write_is_refused(keys, change):
+    genuine = json.dumps(HAND_OVER.to_record()).encode()
+    with pytest.raises(EnvelopeError, match="not a valid hand-over record"):
+        open_record(seal(genuine, keys, **change), keys=keys)
+
+
+@pytest.mark.parametrize("change", [{"producer": replace(TRIGGER, task_id="other")}, {"size": 3}, {"key_id": "0" * 32}])
+def test_an_edited_record_does_not_open(record, keys, change):
+    with pytest.raises(EnvelopeError):
+        open_record(replace(record, **change), keys=keys)
+
+
+def test_a_record_that_is_stored_elsewhere_is_refused(record, keys):
+    with pytest.raises(EnvelopeError, match="not a valid hand-over record"):
+        open_record(replace(record, inline=None, at="files:v1/x"), keys=keys)
+
+
+def test_an_altered_record_does_not_open(record, keys):
+    for position in range(len(record.inline)):
+        altered = bytearray(record.inline)
+        altered[position] ^= 1
+        with pytest.raises(EnvelopeError):
+            open_record(replace(record, inline=bytes(altered)), keys=keys)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000], ids=repr)
+def test_what_is_no_record_is_refused_and_names_the_cure(keys, content):
+    with pytest.raises(EnvelopeError, match="Clear task 'hand_over' of that run to re-run it"):
+        open_record(seal(content, keys), keys=keys)
+
+
+def test_a_sealed_key_that_nobody_accepted_is_refused(ring, keys):
+    pushed = seal_record(HAND_OVER, producer=TRIGGER, keys=ServerDataKeys(ring.keys[0].public), now=NOW)
+    with pytest.raises(EnvelopeError):
+        open_record(pushed, keys=keys)
+
+
+def test_a_worker_without_key_needs_the_server(ring, record):
+    with pytest.raises(ConfigurationError, match="holds no private key"):
+        open_record(record, keys=ServerDataKeys(ring.keys[0].public))
+
+
+def test_a_worker_opens_it_with_the_key_that_it_was_given(ring, keys, record):
+    answered = replace(record, answer=ServerAnswer(keys.recover(record)))
+    assert open_record(answered, keys=ServerDataKeys(ring.keys[0].public)) == HAND_OVER
+
+
+def test_it_comes_back_and_says_whose_it_is(record, keys):
+    opened = open_record(record, keys=keys)
+    assert (opened, opened.trigger) == (HAND_OVER, TRIGGER)
+
+
+def test_it_is_stored_in_its_row_and_open_to_everybody(record):
+    row = json.loads(json.dumps(record.to_row()))
+    assert Reference.from_row(row) == record
+    assert (record.key, record.scope, record.at, record.expires_at) == (RECORD_KEY, OPEN, None, None)
+    assert record.created_at == "2026-11-26T12:00:00.000000Z"
