@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from airflow_provider_exclusive.format.fields import integer, optional, require_fields, string, typed
+from airflow_provider_exclusive.format.fields import database_text, integer, optional, require_fields, string, typed
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
@@ -147,19 +147,10 @@ def read_pointer(conf: object) -> TaskIdentity | None:
     try:
         pointer = require_fields(conf.get(CONF_KEY), _POINTER_FIELDS)
         return TaskIdentity(
-            dag_id=_stored(pointer["dag_id"]),
-            run_id=_stored(pointer["run_id"]),
-            task_id=_stored(pointer["task_id"]),
+            dag_id=database_text(pointer["dag_id"]),
+            run_id=database_text(pointer["run_id"]),
+            task_id=database_text(pointer["task_id"]),
             map_index=integer(pointer["map_index"], least=-1),
         )
     except (TypeError, ValueError):
         return None
-
-
-def _stored(name: object) -> str:
-    # A conf can be written by hand, and a database asked for what it cannot hold answers with an error of its own.
-    text = string(name)
-    if "\x00" in text or not text:
-        raise ValueError("no id")
-    text.encode()
-    return text

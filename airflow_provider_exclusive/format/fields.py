@@ -35,6 +35,16 @@ def string(value: object) -> str:
     return text
 
 
+def database_text(value: object) -> str:
+    """Return ``value`` if it is text that a database can hold, and not empty; TypeError or ValueError if not."""
+    # PostgreSQL answers a NUL or a lone surrogate with an error of its own.
+    text = string(value)
+    if "\x00" in text or not text:
+        raise ValueError("not an id")
+    text.encode()
+    return text
+
+
 def integer(value: object, *, least: int = 0) -> int:
     """Return ``value`` if it is an integer from ``least`` to :data:`MAX_INTEGER`; TypeError or ValueError if not."""
     number: int = typed(value, int)
