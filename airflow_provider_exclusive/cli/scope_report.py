@@ -6,21 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-from airflow_provider_exclusive.definitions.consumers import (
-    ConsumersHook,
-    argument_of,
-    downstream_of,
-    find_hook,
-    inputs_of,
-)
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
-
-# A clause for any run and one for the same run look alike within a Dag, so any run will do.
-_SOME_RUN: Final = "some run"
 
 CALLER: Final = "the caller"
 """Stands for the task that triggered the run; a space is in no task id."""
@@ -81,57 +71,48 @@ class DagScopes:
     contradictions: tuple[str, ...]
 
 
-def describe(dag: Any) -> DagScopes:
-    """Return what an ``airflow.sdk.DAG`` declares."""
+def describe(dag: DeclaredDag) -> DagScopes:
+    """Return what a Dag declares."""
     inputs = _inputs(dag)
-    hooks = {task.task_id: hook for task in dag.tasks if (hook := find_hook(task)) is not None}
+    exclusive = sorted(dag.exclusive_tasks, key=lambda task: task.task_id)
     return DagScopes(
         dag_id=dag.dag_id,
-        file=str(dag.fileloc),
-        tasks=tuple(_describe_task(dag, task_id, hook, inputs[task_id]) for task_id, hook in sorted(hooks.items())),
+        file=dag.file,
+        tasks=tuple(_describe_task(dag, task, inputs[task.task_id]) for task in exclusive),
         contradictions=tuple(find_contradictions(dag)),
     )
 
 
-def _inputs(dag: Any) -> Mapping[str, Mapping[str, list[str]]]:
+def _inputs(dag: DeclaredDag) -> Mapping[str, Mapping[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for reader in dag.tasks:
-        for producer, key in dict.fromkeys(inputs_of(reader)):
-            if producer.dag_id == dag.dag_id:
-                found[producer.task_id][key].append(reader.task_id)
+    for reader in dag.tasks.values():
+        for taken in reader.inputs:
+            if taken.dag_id == dag.dag_id:
+                found[taken.task_id][taken.key].append(reader.task_id)
     return found
 
 
-def _describe_task(dag: Any, task_id: str, hook: ConsumersHook, inputs: Mapping[str, list[str]]) -> TaskScopes:
-    producer, by_key = dag.get_task(task_id), hook.declaration.by_key
-    whole = [RETURN_KEY] if argument_of(producer, "multiple_outputs") and set(by_key) != {EVERY_KEY} else []
+def _describe_task(dag: DeclaredDag, task: DeclaredTask, inputs: Mapping[str, list[str]]) -> TaskScopes:
+    by_key = task.scope.by_key
+    whole = [RETURN_KEY] if task.has_parts and set(by_key) != {EVERY_KEY} else []
     named = dict.fromkeys([*by_key, *inputs, *whole])
     # What stands for the rest comes last.
     keys = sorted(named, key=lambda key: key == EVERY_KEY)
     return TaskScopes(
-        task_id=task_id,
-        declared_at=str(hook.declared_at) if hook.declared_at else None,
-        codec=hook.codec,
-        keys=tuple(_describe_key(dag, producer, hook, key, inputs.get(key, ())) for key in keys),
+        task_id=task.task_id,
+        declared_at=str(task.declared_at) if task.declared_at else None,
+        codec=task.outputs.codec if task.outputs else None,
+        keys=tuple(_describe_key(dag, task, key, inputs.get(key, ())) for key in keys),
     )
 
 
-def _describe_key(dag: Any, producer: Any, hook: ConsumersHook, key: str, inputs: Iterable[str]) -> KeyScope:
-    declaration = hook.declaration
-    scope = declaration.resolve(
-        key,
-        producer=TaskIdentity(dag.dag_id, _SOME_RUN, producer.task_id),
-        downstream=downstream_of(producer),
-        parts=declaration.by_key if argument_of(producer, "multiple_outputs") else None,
-    )
+def _describe_key(dag: DeclaredDag, task: DeclaredTask, key: str, inputs: Iterable[str]) -> KeyScope:
+    scope = dag.scope_of(task, key, parts=task.scope.by_key if task.has_parts else None)
+    others = (task_id for task_id in sorted(dag.tasks) if task_id != task.task_id)
     return KeyScope(
         key=key,
-        consumers=tuple(map(_name, declaration.declared_for(key))),
-        may_read=tuple(
-            task_id
-            for task_id in sorted(dag.task_ids)
-            if task_id != producer.task_id and scope.permits(TaskIdentity(dag.dag_id, _SOME_RUN, task_id))
-        ),
+        consumers=tuple(map(_name, task.scope.declared_for(key))),
+        may_read=tuple(task_id for task_id in others if scope.permits(dag.identity_of(task_id))),
         other_dags=tuple(
             f"{clause.dag_id}:{clause.task_id}" for clause in scope.clauses if clause.dag_id != dag.dag_id
         ),

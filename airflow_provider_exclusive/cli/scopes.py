@@ -10,6 +10,7 @@ from airflow_provider_exclusive.cli.dag_source import load_dag
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, printable
 from airflow_provider_exclusive.cli.scope_report import DagScopes, describe
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY
 
 
@@ -20,7 +21,8 @@ def scopes(args: Any) -> None:
 
     :raises SystemExit: if there is no such Dag, or with ``--check`` if it contradicts its scopes.
     """
-    found = describe(load_dag(args.dag_id, bundle_names=args.bundle_name or (), dag_file=args.dagfile_path))
+    dag = load_dag(args.dag_id, bundle_names=args.bundle_name or (), dag_file=args.dagfile_path)
+    found = describe(DeclaredDag.of(dag))
     if args.output == "json":
         emit_json(asdict(found))
     elif args.output == "mermaid":

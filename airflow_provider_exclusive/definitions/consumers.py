@@ -8,11 +8,12 @@ and runs in the task's process before its code: ``pre_execute``. The hook put th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from airflow_provider_exclusive.compat.dag import chained_hooks, default_pre_execute, pre_execute_of
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import redaction, running_task
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
@@ -122,74 +123,11 @@ def find_hook(task: Any) -> ConsumersHook | None:
     return _find_in(pre_execute_of(task))
 
 
-def pre_execute_of(task: Any) -> Any:
-    """Return the ``pre_execute`` hook of an operator, mapped or not, or None."""
-    if hasattr(task, "partial_kwargs"):
-        return task.partial_kwargs.get("pre_execute")
-    return getattr(task, "_pre_execute_hook", None)
-
-
-def default_pre_execute(task: Any) -> Any:
-    """Return the ``pre_execute`` hook that the ``default_args`` of Dag and task groups have for ``task``, or None."""
-    group = task.task_group
-    return {**task.dag.default_args, **(group.default_args if group is not None else {})}.get("pre_execute")
-
-
-def argument_of(task: Any, name: str) -> Any:
-    """Return what an operator, mapped or not, was given for an argument; None if it has no such argument."""
-    if hasattr(task, "partial_kwargs") and name in task.partial_kwargs:
-        return task.partial_kwargs[name]
-    # Some arguments of a mapped @task are kept on the mapped operator itself.
-    return getattr(task, name, getattr(getattr(task, "operator_class", None), name, None))
-
-
-def inputs_of(task: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the outputs that reach ``task`` as XComArgs: in template fields, or as mapped arguments."""
-    from airflow.sdk.definitions.xcom_arg import XComArg
-
-    if hasattr(task, "partial_kwargs"):
-        yield from XComArg.iter_xcom_references(task.partial_kwargs)
-        yield from task._get_specified_expand_input().iter_references()  # noqa: SLF001  # no public reader exists
-    else:
-        yield from XComArg.iter_xcom_references(task)
-
-
-def downstream_of(task: Any) -> set[str]:
-    """
-    Return the ids of the direct downstream tasks of ``task``, which ``DOWNSTREAM`` stands for.
-
-    Airflow 3.4 makes readers outside a loop depend on the loop's gate rather than on the task they read, so for a task
-    in a loop the tasks that take its output as an argument are added.
-    """
-    if not is_in_loop(task):
-        return set(task.downstream_task_ids)
-    readers = {
-        reader.task_id
-        for reader in task.dag.tasks
-        if any(producer.task_id == task.task_id for producer, _ in inputs_of(reader))
-    }
-    return readers | set(task.downstream_task_ids)
-
-
-def is_in_loop(task: Any) -> bool:
-    """Return whether ``task`` is in a loop of Airflow 3.4, in which each iteration has outputs of its own."""
-    group = task.task_group
-    while group is not None and not hasattr(group, "gate_task_id"):
-        group = group.parent_group
-    return group is not None
-
-
 def _find_in(hook: Any) -> ConsumersHook | None:
     if isinstance(hook, ConsumersHook):
         return hook
-    if getattr(hook, "__module__", None) != "airflow.sdk.definitions.decorators.condition":
-        return None
-    # @task.run_if and @task.skip_if chain hooks in a closure; ours is still called, so it must still be found.
-    for cell in getattr(hook, "__closure__", None) or ():
-        for chained in cell.cell_contents if isinstance(cell.cell_contents, tuple) else ():
-            if (found := _find_in(chained)) is not None:
-                return found
-    return None
+    # A hook that is chained with a condition is still called, so it must still be found.
+    return next((found for chained in chained_hooks(hook) if (found := _find_in(chained)) is not None), None)
 
 
 def _require_backend() -> None:

@@ -8,10 +8,13 @@ values out of Airflow's own records.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import Any
 
 from airflow.policies import hookimpl
+
+log = logging.getLogger(__name__)
 
 
 @hookimpl
@@ -35,6 +38,23 @@ def dag_policy(dag: Any) -> None:
             redaction.prepare()
         return
 
-    from airflow_provider_exclusive.definitions import parse_check
+    _check(dag)
 
-    parse_check.enforce(dag)
+
+def _check(dag: Any) -> None:
+    """Treat what is wrong with the scopes of ``dag`` as ``[exclusive] parse_check`` says."""
+    from airflow_provider_exclusive import config
+    from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
+    from airflow_provider_exclusive.definitions.parse_check import find_contradictions
+
+    mode = config.read_parse_check()
+    contradictions = find_contradictions(DeclaredDag.of(dag)) if mode != "off" else []
+    if not contradictions:
+        return
+    message = "\n".join([f"Dag {dag.dag_id!r} ({dag.fileloc}) contradicts its consumer scopes:", *contradictions])
+    if mode == "warn":
+        log.warning("%s", message)
+        return
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    raise AirflowClusterPolicyViolation(message)

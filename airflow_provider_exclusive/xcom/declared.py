@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY
-from airflow_provider_exclusive.definitions import consumers
+from airflow_provider_exclusive.compat.dag import is_airflows_own
+from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate
 
-AIRFLOW_KEYS: Final = {"skipmixin_key": "object", "trigger_run_id": "TriggerDagRunOperator"}
-"""
-Keys that belong to Airflow itself, each with the class of those tasks whose key it is.
-
-Its scheduler and UI read them raw, so they are never sealed. ``skipmixin_key`` is
-``airflow.sdk.bases.skipmixin.XCOM_SKIPMIXIN_KEY``, which Airflow 3.4 writes past every backend, whatever the task;
-``trigger_run_id`` is ``XCOM_RUN_ID`` of ``TriggerDagRunOperator``.
-"""
-
-
-def is_airflows_own(key: str | None, task: Any) -> bool:
-    """Return whether ``task`` pushes ``key`` for Airflow's scheduler or UI: one of these, or an operator link."""
-    if key in AIRFLOW_KEYS:
-        kinds = getattr(task, "operator_class", type(task)).__mro__
-        return AIRFLOW_KEYS[key] in {kind.__name__ for kind in kinds}
-    return key in {link.xcom_key for link in getattr(task, "operator_extra_links", ())}
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
 
 
 def expects_reference(requested: Coordinate, running: RunningTask | None) -> bool:
@@ -43,17 +32,21 @@ def exclusive_producer(requested: Coordinate | None, running: RunningTask | None
     """
     if requested is not None and requested.key == RECORD_KEY:
         return requested.task_id
-    dag = getattr(running.task, "dag", None) if running is not None else None
-    if running is None or dag is None:
+    if running is None or running.task is None or (dag := running.task.dag) is None:
         return None
     if requested is None:
-        return _producer_of_lazy_items(dag, running.identity.task_id)
-    if requested.dag_id != dag.dag_id:
+        return _producer_of_lazy_items(_declared(dag), running.identity.task_id)
+    if requested.dag_id != dag.dag_id or requested.task_id is None:
         return _handed_over(requested, running)
     task = dag.task_dict.get(requested.task_id)
-    if task is None or consumers.find_hook(task) is None:
+    if task is None or find_hook(task) is None or is_airflows_own(requested.key, task):
         return None
-    return None if is_airflows_own(requested.key, task) else str(task.task_id)
+    return task.task_id
+
+
+@lru_cache(maxsize=1)
+def _declared(dag: DAG) -> DeclaredDag:
+    return DeclaredDag.of(dag)
 
 
 def _handed_over(requested: Coordinate, running: RunningTask) -> str | None:
@@ -66,12 +59,10 @@ def _handed_over(requested: Coordinate, running: RunningTask) -> str | None:
     return None
 
 
-def _producer_of_lazy_items(dag: Any, reader: str) -> str | None:
+def _producer_of_lazy_items(dag: DeclaredDag, reader: str) -> str | None:
     """Return an exclusive producer if every task that can reach ``reader`` as a lazy sequence is exclusive."""
-    arguments = (producer for producer, _ in consumers.inputs_of(dag.task_dict[reader]))
     # Airflow hands over a lazy sequence for a mapped argument, and for any task in a loop that is pulled from outside.
-    sources = [task for task in arguments if hasattr(task, "partial_kwargs")]
-    sources += [task for task in dag.tasks if consumers.is_in_loop(task)]
-    if not sources or any(consumers.find_hook(task) is None for task in sources):
+    sources = [*dag.tasks[reader].lazy_inputs, *(task.task_id for task in dag.tasks.values() if task.is_in_loop)]
+    if not sources or any(dag.tasks[task_id].outputs is None for task_id in sources):
         return None
-    return str(sources[0].task_id)
+    return sources[0]

@@ -16,7 +16,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.access.hand_over_record import seal_record
-from airflow_provider_exclusive.definitions import consumers
+from airflow_provider_exclusive.compat.dag import downstream_of, is_airflows_own
+from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
@@ -27,7 +28,6 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, is_kept_as
 from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.store import purge as purge_payload
 from airflow_provider_exclusive.wiring import current_driver, current_store, offload_threshold
-from airflow_provider_exclusive.xcom import declared
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def push(value: Any, target: Coordinate) -> Any:
     :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
     """
     running = running_task.current()
-    if declared.is_airflows_own(target.key, running.task if running else None):
+    if is_airflows_own(target.key, running.task if running else None):
         return _serialize(value)
     with failing_without_retry():
         if target.key == RECORD_KEY:
@@ -73,7 +73,7 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputD
     scope = outputs.scope.resolve(
         key,
         producer=running.identity,
-        downstream=consumers.downstream_of(running.task),
+        downstream=downstream_of(running.task),
         parts=list(value) if is_whole else None,
     )
     reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=outputs.codec)
@@ -109,7 +109,7 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
 
 def _outputs_of(running: RunningTask) -> OutputDeclaration | None:
     if running.outputs is None and running.task is not None:
-        hook = consumers.find_hook(running.task)
+        hook = find_hook(running.task)
         return hook.outputs if hook is not None else None
     return running.outputs
 

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk import task, task_group
 
 from airflow_provider_exclusive import exclusive_task
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from tests.airflow.running import Run, a_dag
 
@@ -33,6 +34,6 @@ def test_iterations_gate_and_outside_readers_get_their_values():
         refine.loop(max_iterations=5, until=lambda *, loop: loop.result >= 3)
         finished(outputs[0])
 
-    assert find_contradictions(dag) == []
+    assert find_contradictions(DeclaredDag.of(dag)) == []
     assert Run(dag).state == "success"
     assert seen == [[1, 2, 3]]

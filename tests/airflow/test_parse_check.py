@@ -16,6 +16,7 @@ from airflow.sdk import DAG, TaskGroup, task, task_group
 from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task, wiring
 from airflow_provider_exclusive.cli import scope_report
 from airflow_provider_exclusive.definitions.consumers import CODECS
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.scopes.declaration import ScopeDeclaration
@@ -31,7 +32,7 @@ def take(*args, **kwargs): ...
 
 class TestForbiddenEdges:
     def refused(self, dag, *fragments):
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         for fragment in (*fragments, "test_parse_check.py:"):
             assert fragment in message
 
@@ -164,7 +165,7 @@ class TestForbiddenEdges:
             take.override(task_id="zipped").expand(x=value.zip(value))
             take.override(task_id="joined").expand(x=value.concat(value))
 
-        assert len(find_contradictions(dag)) == 3
+        assert len(find_contradictions(DeclaredDag.of(dag))) == 3
 
 
 class TestUnknownConsumers:
@@ -176,7 +177,7 @@ class TestUnknownConsumers:
 
             extract() >> take.override(task_id="load")()
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'laod'" in message
         assert "did you mean 'load'?" in message
         assert re.search(r"test_parse_check.py:\d+", message)
@@ -193,7 +194,7 @@ class TestUnknownConsumers:
 
             extract() >> warehouse()
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "did you mean 'warehouse.store'?" in message
 
     @pytest.mark.parametrize(
@@ -212,21 +213,21 @@ class TestUnknownConsumers:
 
             extract() >> etl(1)
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert re.search(hint, message)
 
     def test_a_glob_that_matches_no_task_is_refused(self):
         with a_dag() as dag:
             PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers("etl.*"))
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'etl.*'" in message
 
     def test_consumers_of_another_dag_cannot_be_checked_here(self):
         with a_dag() as dag:
             PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers("reporting:*"))
 
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
 
 class TestDroppedScopes:
@@ -235,7 +236,7 @@ class TestDroppedScopes:
             PythonOperator(task_id="kept", python_callable=print)
             PythonOperator(task_id="dropped", python_callable=print, pre_execute=lambda context: None)
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'dropped'" in message
         assert "then=your_hook" in message
 
@@ -244,7 +245,7 @@ class TestDroppedScopes:
             PythonOperator(task_id="plain", python_callable=print, pre_execute=consumers)
             PythonOperator.partial(task_id="mapped", python_callable=print, pre_execute=consumers).expand(op_args=[[1]])
 
-        found = find_contradictions(dag)
+        found = find_contradictions(DeclaredDag.of(dag))
 
         assert len(found) == 2
         assert all("lacks its parentheses: write pre_execute=consumers(…)" in one for one in found)
@@ -258,7 +259,7 @@ class TestDroppedScopes:
 
             dropped()
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'dropped'" in message
 
     def test_an_exclusive_task_that_overrides_its_own_hook_is_refused(self):
@@ -269,7 +270,7 @@ class TestDroppedScopes:
 
             extract.override(pre_execute=lambda context: None)()
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'extract'" in message
 
     def test_so_is_a_mapped_one(self):
@@ -280,7 +281,7 @@ class TestDroppedScopes:
 
             extract.override(pre_execute=print).expand(x=[1])
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'extract'" in message
         assert "then=your_hook" in message
 
@@ -289,7 +290,7 @@ class TestDroppedScopes:
             PythonOperator(task_id="plain", python_callable=print)
             PythonOperator(task_id="dropping", python_callable=print, pre_execute=print)
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'outer.inner.dropping' drops the scope" in message
 
     def test_run_if_over_an_exclusive_task_keeps_its_scope(self):
@@ -302,7 +303,7 @@ class TestDroppedScopes:
 
             take(extract())
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'take'" in message
 
 
@@ -312,7 +313,7 @@ def test_an_output_that_would_be_written_past_the_backend_is_refused():
             task_id="wait", target_time="2030-01-01", end_from_trigger=True, pre_execute=consumers(DOWNSTREAM)
         )
 
-    (message,) = find_contradictions(dag)
+    (message,) = find_contradictions(DeclaredDag.of(dag))
     assert "end_from_trigger" in message
 
 
@@ -344,7 +345,7 @@ class TestSoundDags:
             group.expand(x=named())
 
         # 'named' is called three times and so is three tasks; each has the same scope.
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
     def test_a_task_of_a_mapped_group_that_takes_no_argument_of_it_is_no_reader(self):
         with a_dag() as dag:
@@ -358,7 +359,7 @@ class TestSoundDags:
 
             group.expand(number=numbers())
 
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
     def test_the_whole_of_several_outputs_of_a_mapped_task(self):
         with a_dag() as dag:
@@ -370,8 +371,8 @@ class TestSoundDags:
             take.override(task_id="both")(parts, parts["a"])
             take.override(task_id="one")(parts["a"])
 
-        assert find_contradictions(dag) == []
-        (described,) = scope_report.describe(dag).tasks
+        assert find_contradictions(DeclaredDag.of(dag)) == []
+        (described,) = scope_report.describe(DeclaredDag.of(dag)).tasks
         assert {key.key: key.may_read for key in described.keys}["return_value"] == ("both",)
 
     def test_thousands_of_readers_are_checked_once(self, monkeypatch):
@@ -389,7 +390,7 @@ class TestSoundDags:
             for number in range(100):
                 take.override(task_id=f"take_{number}")(value)
 
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
         assert len(resolved) == 1
 
     def test_a_part_pushed_by_hand_does_not_forbid_the_whole(self):
@@ -401,7 +402,7 @@ class TestSoundDags:
             take.override(task_id="load")(extract())
             take.override(task_id="audit")()
 
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
 
 class TestBadClauses:
@@ -463,7 +464,10 @@ def test_a_report_of_scopes_tells_who_may_read_the_whole_of_several_outputs():
         for task_id in ("load", "audit"):
             take.override(task_id=task_id)()
 
-    found = {task.task_id: {key.key: key.may_read for key in task.keys} for task in scope_report.describe(dag).tasks}
+    found = {
+        task.task_id: {key.key: key.may_read for key in task.keys}
+        for task in scope_report.describe(DeclaredDag.of(dag)).tasks
+    }
 
     assert found == {
         "extract": {"count": ("audit", "load"), "frame": ("load",), "return_value": ("load",)},

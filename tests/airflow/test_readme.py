@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.format.reference import is_reference_row
 from tests.airflow.running import Run
@@ -48,7 +49,7 @@ def test_an_example_is_sound_and_runs_and_seals_its_outputs(read, source):
     bag = read(source)
     assert bag.import_errors == {}
     (dag,) = bag.dags.values()
-    assert find_contradictions(dag) == []
+    assert find_contradictions(DeclaredDag.of(dag)) == []
 
     run = Run(dag)
 
@@ -65,5 +66,5 @@ def test_the_example_of_a_hand_over_is_sound(read):
 
     assert bag.import_errors == {}
     assert set(bag.dags) == {"sales", "reporting"}
-    assert [find_contradictions(dag) for dag in bag.dags.values()] == [[], []]
+    assert [find_contradictions(DeclaredDag.of(dag)) for dag in bag.dags.values()] == [[], []]
     assert bag.dags["sales"].get_task("hand_over").upstream_task_ids == {"extract"}

@@ -21,6 +21,7 @@ from airflow_provider_exclusive import (
 )
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, Source, read_pointer
 from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.format.reference import is_reference_row
@@ -150,7 +151,7 @@ class TestParseCheck:
             output = extract()
             hand_over(exclusive_keys={"fine": output["count"], "rows": output["frame"]})
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         for fragment in ("'hand_over' hands over key 'frame' of task 'extract' as 'rows'", "test_trigger_operator.py:"):
             assert fragment in message
         assert (
@@ -164,7 +165,7 @@ class TestParseCheck:
                 task_id="hand_over", trigger_dag_id="child", exclusive_keys={"rows": "extract"}
             ).expand(trigger_run_id=["one", "two"])
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'hand_over' hands over key 'return_value'" in message
 
     def test_another_argument_of_the_trigger_is_an_input_as_any_other(self):
@@ -172,14 +173,14 @@ class TestParseCheck:
             value = PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers([])).output
             hand_over(conf={"rows": value})
 
-        (message,) = find_contradictions(dag)
+        (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'hand_over' takes key 'return_value' of task 'extract' as input" in message
 
     def test_a_default_scope_lets_the_trigger_hand_over(self):
         with a_dag() as dag:
             hand_over(exclusive_keys={"rows": exclusive_task(lambda: 1, task_id="extract")()})
 
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
 
 class TestRecord:
@@ -211,7 +212,7 @@ class TestRecord:
             ).expand(trigger_run_id=ids)
         producers = {"extract", "several", "mapped", "plain"}
         assert single.upstream_task_ids == expanded.upstream_task_ids == producers
-        assert find_contradictions(dag) == []
+        assert find_contradictions(DeclaredDag.of(dag)) == []
 
         run = Run(dag)
 
