@@ -9,24 +9,52 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import Field, ValidationError
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
+from airflow_provider_exclusive.validation import Checked, Seconds, Truth, WholeNumber, read_truth, wrong_field
 
 DEFAULT_REDIS_PORT: Final = 6379
 _HIGHEST_PORT: Final = 65535
 _MOST_SECONDS: Final = 86400
 _MOST_DIGITS: Final = 9
+_TEXT: Final = Field(default=None, description="text")
+_NUMBER: Final = Field(
+    default=None, lt=10**_MOST_DIGITS, description=f"a whole number from 0, of at most {_MOST_DIGITS} digits"
+)
+_SECONDS: Final = Field(
+    default=None, le=_MOST_SECONDS, description=f"a number of seconds, more than 0 and at most {_MOST_SECONDS}"
+)
 _CONNECTION_TYPES: Final = ("exclusive", "redis")
 _REDIS_FIELDS: Final = ("host", "port", "login", "password", "schema")
+_LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
+_REDIS_VERIFICATION: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
 _HOST_NAME: Final = re.compile(r"[^\s/@:]+|[^\s/@]*:[^\s/@]*:[^\s/@]*")  # IPv6 has more than one colon
+
+
+class Extras(Checked):
+    """The extras of a connection."""
+
+    storage: Annotated[str | None, _TEXT]
+    key_prefix: Annotated[str | None, _TEXT]
+    db: Annotated[WholeNumber | None, _NUMBER]
+    ssl: Truth | None = Field(default=None, description="true or false")
+    ssl_ca_certs: Annotated[str | None, _TEXT]
+    ssl_certfile: Annotated[str | None, _TEXT]
+    ssl_keyfile: Annotated[str | None, _TEXT]
+    connect_timeout_seconds: Annotated[Seconds | None, _SECONDS]
+    read_timeout_seconds: Annotated[Seconds | None, _SECONDS]
+    deadline_seconds: Annotated[Seconds | None, _SECONDS]
+    retries: Annotated[WholeNumber | None, _NUMBER]
 
 
 def create_driver(connection: Any) -> StorageDriver:
@@ -166,28 +194,32 @@ def _read_extras(connection: Any) -> dict[str, Any]:
     if not _is_json_object(connection.extra):
         # Airflow logs this and goes on with no extras at all: that would switch TLS off.
         raise _wrong(connection, "extra", 'not a JSON object; expected such as {"ssl": true}')
-    found: dict[str, Any] = {}
-    for name, content in (connection.extra_dejson or {}).items():
-        if connection.conn_type == "redis" and name in _REDIS_VERIFICATION:
-            # This provider always verifies the server's certificate and host name, whatever the form's default.
-            continue
-        if name not in _EXTRAS and name not in _LATER:
-            raise _wrong(connection, name, f"not a field of this connection{_did_you_mean(name)}")
-        if content in (None, ""):
-            continue
-        if name in _EXTRAS:
-            found[name] = _read_extra(connection, name, content)
-        elif _truth(content) is not False:
+    # The connection form saves an empty field as None or as "".
+    found = {
+        name: content
+        for name, content in (connection.extra_dejson or {}).items()
+        if content not in (None, "") or name not in Extras.model_fields.keys() | _LATER
+    }
+    for name in found.keys() & _LATER:
+        if read_truth(found.pop(name)) is not False:
             raise _wrong(connection, name, "set, but this release talks to a single Redis node; unset it")
-    return found
+    if connection.conn_type == "redis":
+        # This provider always verifies the server's certificate and host name, whatever the form's default.
+        found = {name: content for name, content in found.items() if name not in _REDIS_VERIFICATION}
+    try:
+        return Extras.model_validate(found).model_dump(exclude_unset=True)
+    except ValidationError as invalid:
+        name = wrong_field(invalid)
+        raise _wrong(connection, name, _fault(name, found[name])) from None
 
 
-def _read_extra(connection: Any, name: str, content: Any) -> Any:
-    read = _EXTRAS[name]
-    if (value := read(content)) is None:
-        got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
-        raise _wrong(connection, name, f"{got}; expected {_EXPECTED[read]}")
-    return value
+def _fault(name: str, content: Any) -> str:
+    if name not in Extras.model_fields:
+        near = get_close_matches(name, Extras.model_fields, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(Extras.model_fields)}"
+        return f"not a field of this connection; {meant}"
+    got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
+    return f"{got}; expected {Extras.model_fields[name].description}"
 
 
 def _is_json_object(extra: str | None) -> bool:
@@ -197,53 +229,9 @@ def _is_json_object(extra: str | None) -> bool:
         return False
 
 
-def _text(content: Any) -> str | None:
-    return content if isinstance(content, str) else None
-
-
-def _truth(content: Any) -> bool | None:
-    return {"true": True, "1": True, "false": False, "0": False}.get(str(content).lower())
-
-
 def _number(content: Any) -> int | None:
     text = str(content)
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
-
-
-def _seconds(content: Any) -> float | None:
-    try:
-        seconds = float(str(content))
-    except ValueError:
-        return None
-    return seconds if 0 < seconds <= _MOST_SECONDS else None
-
-
-_EXTRAS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "storage": _text,
-    "key_prefix": _text,
-    "db": _number,
-    "ssl": _truth,
-    "ssl_ca_certs": _text,
-    "ssl_certfile": _text,
-    "ssl_keyfile": _text,
-    "connect_timeout_seconds": _seconds,
-    "read_timeout_seconds": _seconds,
-    "deadline_seconds": _seconds,
-    "retries": _number,
-}
-_EXPECTED: Final[Mapping[Callable[[Any], Any], str]] = {
-    _text: "text",
-    _truth: "true or false",
-    _number: f"a whole number from 0, of at most {_MOST_DIGITS} digits",
-    _seconds: f"a number of seconds, more than 0 and at most {_MOST_SECONDS}",
-}
-_LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
-_REDIS_VERIFICATION: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
-
-
-def _did_you_mean(name: str) -> str:
-    near = get_close_matches(name, _EXTRAS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(_EXTRAS)}"
 
 
 def _wrong(connection: Any, name: str, what: str) -> ConfigurationError:

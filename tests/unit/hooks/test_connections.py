@@ -346,7 +346,7 @@ class TestRedis:
         )
 
     def test_every_known_field_is_one_of_the_client_or_the_store(self):
-        assert set(connections._EXTRAS) - {"storage"} <= set(RedisSettings.__dataclass_fields__)
+        assert set(connections.Extras.model_fields) - {"storage"} <= set(RedisSettings.__dataclass_fields__)
 
     @pytest.mark.parametrize(
         ("name", "text", "value"),
