@@ -9,52 +9,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.hooks.extras import MOST_DIGITS, Extras, RedisExtras
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
-from airflow_provider_exclusive.validation import Checked, Seconds, Truth, WholeNumber, read_truth, wrong_field
+from airflow_provider_exclusive.validation import read_truth, wrong_field
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 DEFAULT_REDIS_PORT: Final = 6379
 _HIGHEST_PORT: Final = 65535
-_MOST_SECONDS: Final = 86400
-_MOST_DIGITS: Final = 9
-_TEXT: Final = Field(default=None, description="text")
-_NUMBER: Final = Field(
-    default=None, lt=10**_MOST_DIGITS, description=f"a whole number from 0, of at most {_MOST_DIGITS} digits"
-)
-_SECONDS: Final = Field(
-    default=None, le=_MOST_SECONDS, description=f"a number of seconds, more than 0 and at most {_MOST_SECONDS}"
-)
-_CONNECTION_TYPES: Final = ("exclusive", "redis")
 _REDIS_FIELDS: Final = ("host", "port", "login", "password", "schema")
 _LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
-_REDIS_VERIFICATION: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
 _HOST_NAME: Final = re.compile(r"[^\s/@:]+|[^\s/@]*:[^\s/@]*:[^\s/@]*")  # IPv6 has more than one colon
 
 
-class Extras(Checked):
-    """The extras of a connection."""
-
-    storage: Annotated[str | None, _TEXT]
-    key_prefix: Annotated[str | None, _TEXT]
-    db: Annotated[WholeNumber | None, _NUMBER]
-    ssl: Truth | None = Field(default=None, description="true or false")
-    ssl_ca_certs: Annotated[str | None, _TEXT]
-    ssl_certfile: Annotated[str | None, _TEXT]
-    ssl_keyfile: Annotated[str | None, _TEXT]
-    connect_timeout_seconds: Annotated[Seconds | None, _SECONDS]
-    read_timeout_seconds: Annotated[Seconds | None, _SECONDS]
-    deadline_seconds: Annotated[Seconds | None, _SECONDS]
-    retries: Annotated[WholeNumber | None, _NUMBER]
+_EXTRAS: Final[Mapping[str, type[Extras]]] = {"exclusive": Extras, "redis": RedisExtras}
 
 
 def create_driver(connection: Any) -> StorageDriver:
@@ -63,14 +43,14 @@ def create_driver(connection: Any) -> StorageDriver:
 
     :raises ConfigurationError: naming the connection and the field that cannot be.
     """
-    if connection.conn_type not in _CONNECTION_TYPES:
-        raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_CONNECTION_TYPES)}")
+    if connection.conn_type not in _EXTRAS:
+        raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_EXTRAS)}")
     extras = _read_extras(connection)
     if "storage" in extras:
         return _driver_from_storage_field(connection, extras)
     if not connection.host:
         raise _wrong(connection, "host", "empty; expected a Redis server, or an object store's URL in 'storage'")
-    return RedisDriver(_redis_settings(connection, extras))
+    return RedisDriver(_redis_settings(connection, extras), connect=_connect)
 
 
 def create_driver_from_url(url: str) -> StorageDriver:
@@ -153,6 +133,12 @@ def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], 
         ) from unusable
 
 
+def _connect(settings: RedisSettings) -> Redis:
+    from airflow_provider_exclusive.hooks.redis import ExclusiveRedisHook
+
+    return ExclusiveRedisHook(settings).get_conn()
+
+
 def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
     if _HOST_NAME.fullmatch(connection.host) is None:
         raise _wrong(connection, "host", "no host name; expected such as redis.example.com, without port or path")
@@ -194,32 +180,33 @@ def _read_extras(connection: Any) -> dict[str, Any]:
     if not _is_json_object(connection.extra):
         # Airflow logs this and goes on with no extras at all: that would switch TLS off.
         raise _wrong(connection, "extra", 'not a JSON object; expected such as {"ssl": true}')
+    model = _EXTRAS[connection.conn_type]
     # The connection form saves an empty field as None or as "".
     found = {
         name: content
         for name, content in (connection.extra_dejson or {}).items()
-        if content not in (None, "") or name not in Extras.model_fields.keys() | _LATER
+        if content not in (None, "") or name not in model.model_fields.keys() | _LATER
     }
     for name in found.keys() & _LATER:
         if read_truth(found.pop(name)) is not False:
             raise _wrong(connection, name, "set, but this release talks to a single Redis node; unset it")
-    if connection.conn_type == "redis":
-        # This provider always verifies the server's certificate and host name, whatever the form's default.
-        found = {name: content for name, content in found.items() if name not in _REDIS_VERIFICATION}
     try:
-        return Extras.model_validate(found).model_dump(exclude_unset=True)
+        extras = model.model_validate(found)
     except ValidationError as invalid:
         name = wrong_field(invalid)
-        raise _wrong(connection, name, _fault(name, found[name])) from None
+        raise _wrong(connection, name, _fault(model, name, found[name])) from None
+    if extras.ssl and isinstance(extras, RedisExtras) and extras.ssl_cert_reqs == "none":
+        raise _wrong(connection, "ssl_cert_reqs", _fault(model, "ssl_cert_reqs", "none"))
+    return extras.model_dump(include=set(Extras.model_fields), exclude_unset=True)
 
 
-def _fault(name: str, content: Any) -> str:
-    if name not in Extras.model_fields:
-        near = get_close_matches(name, Extras.model_fields, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(Extras.model_fields)}"
+def _fault(model: type[Extras], name: str, content: Any) -> str:
+    if name not in model.model_fields:
+        near = get_close_matches(name, model.model_fields, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(model.model_fields)}"
         return f"not a field of this connection; {meant}"
     got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
-    return f"{got}; expected {Extras.model_fields[name].description}"
+    return f"{got}; expected {model.model_fields[name].description}"
 
 
 def _is_json_object(extra: str | None) -> bool:
@@ -231,7 +218,7 @@ def _is_json_object(extra: str | None) -> bool:
 
 def _number(content: Any) -> int | None:
     text = str(content)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _wrong(connection: Any, name: str, what: str) -> ConfigurationError:

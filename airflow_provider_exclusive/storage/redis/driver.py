@@ -47,8 +47,9 @@ class RedisDriver(StorageDriver):
     A write is a plain ``SET``: keys are unique for each write, so repeating it after a lost reply changes nothing,
     whereas ``NX`` would then report a failure that was none.
 
-    :param connect: makes a client from the settings without connecting; another one serves Cluster or Sentinel. Reads
-        are pipelined ``GET`` and ``GETRANGE`` rather than ``MGET``, which a cluster would refuse across slots.
+    Reads are pipelined ``GET`` and ``GETRANGE`` rather than ``MGET``, which a cluster would refuse across slots.
+
+    :param connect: makes a client from the settings without connecting; Airflow's hook comes in here.
     """
 
     type: ClassVar[str] = "redis"
