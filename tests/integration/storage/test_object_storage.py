@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
+from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
 from tests import services
-from tests.unit.storage.contract import KEY, StorageDriverContract, start_in_child
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import StoredPayload, Wanted
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
+from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
 from tests import services
-from tests.unit.storage.contract import KEY, Collected, StorageDriverContract, start_in_child
 
 pytestmark = pytest.mark.integration
 
