@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _PARALLEL_READS: Final = 16
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure"}
-_LOCAL_PROTOCOLS: Final = frozenset({"file", "local"})
 _PASSING_ERRNOS: Final = frozenset(
     {errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNREFUSED, errno.ESTALE}
 )
@@ -96,10 +95,7 @@ class ObjectStorageDriver(StorageDriver):
         """Put the object; it is visible whole or not at all."""
         path = self._path(key)
         with self._translated():
-            file_system = self._file_system()
-            if self._protocol in _LOCAL_PROTOCOLS:
-                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            file_system.pipe_file(path, joined(payload))
+            self._file_system().pipe_file(path, joined(payload))
 
     def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Get the objects, several at a time, each whole."""
