@@ -8,14 +8,16 @@ holds the two together. Reading is explicit: nothing is read at import and nothi
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError
 
 from airflow_provider_exclusive.crypto import keyring, sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys, LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.validation import Checked, Digits, Truth, WholeNumber, wrong_field
 
 SECTION: Final = "exclusive"
 _SENSITIVE: Final = ("public_key", "private_key")
@@ -37,12 +39,11 @@ DEFAULTS: Final[dict[str, Any]] = {
 MAX_TTL_SECONDS: Final = 100 * 365 * 86400
 """The longest life of a payload that is not for ever, in seconds: dates end with the year 9999."""
 
-PARSE_CHECKS: Final = ("error", "warn", "off")
-AUDITS: Final = ("off", "denied", "all")
+_Section = TypeVar("_Section", bound=Checked)
+_SIZE: Final = Field(le=sealing.MAX_PAYLOAD_BYTES, description=f"a whole number from 0 to {sealing.MAX_PAYLOAD_BYTES}")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Checked):
     """
     What an operator of the deployment chose.
 
@@ -55,13 +56,16 @@ class Settings:
 
     conn_id: str
     storage: str
+    # The keyring says what is wrong with a key, without repeating it.
     public_key: str
-    private_key: str = field(repr=False)
-    inline_bytes: int
-    offload_bytes: int
-    ttl_seconds: int | None
-    allow_cloudpickle: bool
-    audit: str
+    private_key: str = Field(repr=False)
+    inline_bytes: Annotated[WholeNumber, _SIZE]
+    offload_bytes: Annotated[WholeNumber, _SIZE]
+    ttl_seconds: Annotated[int | None, Digits, AfterValidator(lambda seconds: seconds or None)] = Field(
+        le=MAX_TTL_SECONDS, description=f"a whole number from 0 to {MAX_TTL_SECONDS}"
+    )
+    allow_cloudpickle: Truth = Field(description="one of true, false, 1, 0")
+    audit: Literal["off", "denied", "all"] = Field(description="one of off, denied, all")
 
     @property
     def has_configured_store(self) -> bool:
@@ -75,6 +79,12 @@ class Settings:
         return self.storage or (airflow_home() / "exclusive").absolute().as_uri()
 
 
+class _ParseSettings(Checked):
+    """What the Dag processor reads; a mistake in it stops no task."""
+
+    parse_check: Literal["error", "warn", "off"] = Field(description="one of error, warn, off")
+
+
 def read_settings() -> Settings:
     """
     Read the whole section.
@@ -84,17 +94,7 @@ def read_settings() -> Settings:
     for option in DEFAULTS.keys() - set(_SENSITIVE):
         # Airflow ignores these forms there. Here that could mean to write into another store than was meant.
         _refuse_indirect(option, f"and Airflow reads that form for keys only. Set {option} itself; it holds no secret.")
-    return Settings(
-        conn_id=_text("conn_id"),
-        storage=_text("storage"),
-        public_key=_text("public_key"),
-        private_key=_text("private_key"),
-        inline_bytes=_whole_number("inline_bytes"),
-        offload_bytes=_whole_number("offload_bytes"),
-        ttl_seconds=_whole_number("ttl_seconds", most=MAX_TTL_SECONDS) or None,
-        allow_cloudpickle=_truth("allow_cloudpickle"),
-        audit=_choice("audit", AUDITS),
-    )
+    return _checked(Settings)
 
 
 def read_parse_check() -> str:
@@ -103,7 +103,7 @@ def read_parse_check() -> str:
 
     :raises ConfigurationError: if it is none of these.
     """
-    return _choice("parse_check", PARSE_CHECKS)
+    return _checked(_ParseSettings).parse_check
 
 
 def read_unknown_options() -> list[str]:
@@ -192,33 +192,16 @@ def _fernet_secrets() -> list[bytes]:
         ) from malformed
 
 
-def _text(option: str) -> str:
-    return _read(SECTION, option, fallback=DEFAULTS[option])
-
-
-def _whole_number(option: str, *, most: int = sealing.MAX_PAYLOAD_BYTES) -> int:
-    text = _text(option)
-    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
-    if not is_number or int(text) > most:
+def _checked(section: type[_Section]) -> _Section:
+    found = {option: _read(SECTION, option, fallback=DEFAULTS[option]) for option in section.model_fields}
+    try:
+        return section.model_validate(found)
+    except ValidationError as invalid:
+        option = wrong_field(invalid)
         raise ConfigurationError(
-            f"[{SECTION}] {option} = {text!r}: expected a whole number from 0 to {most}.",
+            f"[{SECTION}] {option} = {found[option]!r}: expected {section.model_fields[option].description}.",
             option=f"[{SECTION}] {option}",
-        )
-    return int(text)
-
-
-def _truth(option: str) -> bool:
-    return _choice(option, ("true", "false", "1", "0"), text=_text(option).lower()) in ("true", "1")
-
-
-def _choice(option: str, allowed: tuple[str, ...], *, text: str | None = None) -> str:
-    text = _text(option) if text is None else text
-    if text not in allowed:
-        raise ConfigurationError(
-            f"[{SECTION}] {option} = {text!r}: expected one of {', '.join(allowed)}.",
-            option=f"[{SECTION}] {option}",
-        )
-    return text
+        ) from None
 
 
 def _refuse_indirect(option: str, because: str) -> None:

@@ -12,21 +12,29 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from pydantic import ValidationError
+
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.hooks.extras import MOST_DIGITS, Extras, RedisExtras
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
+from airflow_provider_exclusive.validation import read_truth, wrong_field
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 DEFAULT_REDIS_PORT: Final = 6379
 _HIGHEST_PORT: Final = 65535
-_MOST_SECONDS: Final = 86400
-_MOST_DIGITS: Final = 9
-_CONNECTION_TYPES: Final = ("exclusive", "redis")
 _REDIS_FIELDS: Final = ("host", "port", "login", "password", "schema")
+_LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
 _HOST_NAME: Final = re.compile(r"[^\s/@:]+|[^\s/@]*:[^\s/@]*:[^\s/@]*")  # IPv6 has more than one colon
+
+
+_EXTRAS: Final[Mapping[str, type[Extras]]] = {"exclusive": Extras, "redis": RedisExtras}
 
 
 def create_driver(connection: Any) -> StorageDriver:
@@ -35,14 +43,14 @@ def create_driver(connection: Any) -> StorageDriver:
 
     :raises ConfigurationError: naming the connection and the field that cannot be.
     """
-    if connection.conn_type not in _CONNECTION_TYPES:
-        raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_CONNECTION_TYPES)}")
+    if connection.conn_type not in _EXTRAS:
+        raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_EXTRAS)}")
     extras = _read_extras(connection)
     if "storage" in extras:
         return _driver_from_storage_field(connection, extras)
     if not connection.host:
         raise _wrong(connection, "host", "empty; expected a Redis server, or an object store's URL in 'storage'")
-    return RedisDriver(_redis_settings(connection, extras))
+    return RedisDriver(_redis_settings(connection, extras), connect=_connect)
 
 
 def create_driver_from_url(url: str) -> StorageDriver:
@@ -125,6 +133,12 @@ def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], 
         ) from unusable
 
 
+def _connect(settings: RedisSettings) -> Redis:
+    from airflow_provider_exclusive.hooks.redis import ExclusiveRedisHook
+
+    return ExclusiveRedisHook(settings).get_conn()
+
+
 def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
     if _HOST_NAME.fullmatch(connection.host) is None:
         raise _wrong(connection, "host", "no host name; expected such as redis.example.com, without port or path")
@@ -166,28 +180,33 @@ def _read_extras(connection: Any) -> dict[str, Any]:
     if not _is_json_object(connection.extra):
         # Airflow logs this and goes on with no extras at all: that would switch TLS off.
         raise _wrong(connection, "extra", 'not a JSON object; expected such as {"ssl": true}')
-    found: dict[str, Any] = {}
-    for name, content in (connection.extra_dejson or {}).items():
-        if connection.conn_type == "redis" and name in _REDIS_VERIFICATION:
-            # This provider always verifies the server's certificate and host name, whatever the form's default.
-            continue
-        if name not in _EXTRAS and name not in _LATER:
-            raise _wrong(connection, name, f"not a field of this connection{_did_you_mean(name)}")
-        if content in (None, ""):
-            continue
-        if name in _EXTRAS:
-            found[name] = _read_extra(connection, name, content)
-        elif _truth(content) is not False:
+    model = _EXTRAS[connection.conn_type]
+    # The connection form saves an empty field as None or as "".
+    found = {
+        name: content
+        for name, content in (connection.extra_dejson or {}).items()
+        if content not in (None, "") or name not in model.model_fields.keys() | _LATER
+    }
+    for name in found.keys() & _LATER:
+        if read_truth(found.pop(name)) is not False:
             raise _wrong(connection, name, "set, but this release talks to a single Redis node; unset it")
-    return found
+    try:
+        extras = model.model_validate(found)
+    except ValidationError as invalid:
+        name = wrong_field(invalid)
+        raise _wrong(connection, name, _fault(model, name, found[name])) from None
+    if extras.ssl and isinstance(extras, RedisExtras) and extras.ssl_cert_reqs == "none":
+        raise _wrong(connection, "ssl_cert_reqs", _fault(model, "ssl_cert_reqs", "none"))
+    return extras.model_dump(include=set(Extras.model_fields), exclude_unset=True)
 
 
-def _read_extra(connection: Any, name: str, content: Any) -> Any:
-    read = _EXTRAS[name]
-    if (value := read(content)) is None:
-        got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
-        raise _wrong(connection, name, f"{got}; expected {_EXPECTED[read]}")
-    return value
+def _fault(model: type[Extras], name: str, content: Any) -> str:
+    if name not in model.model_fields:
+        near = get_close_matches(name, model.model_fields, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(model.model_fields)}"
+        return f"not a field of this connection; {meant}"
+    got = repr(content) if isinstance(content, (str, int, float)) else f"a {type(content).__name__}"
+    return f"{got}; expected {model.model_fields[name].description}"
 
 
 def _is_json_object(extra: str | None) -> bool:
@@ -197,53 +216,9 @@ def _is_json_object(extra: str | None) -> bool:
         return False
 
 
-def _text(content: Any) -> str | None:
-    return content if isinstance(content, str) else None
-
-
-def _truth(content: Any) -> bool | None:
-    return {"true": True, "1": True, "false": False, "0": False}.get(str(content).lower())
-
-
 def _number(content: Any) -> int | None:
     text = str(content)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
-
-
-def _seconds(content: Any) -> float | None:
-    try:
-        seconds = float(str(content))
-    except ValueError:
-        return None
-    return seconds if 0 < seconds <= _MOST_SECONDS else None
-
-
-_EXTRAS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "storage": _text,
-    "key_prefix": _text,
-    "db": _number,
-    "ssl": _truth,
-    "ssl_ca_certs": _text,
-    "ssl_certfile": _text,
-    "ssl_keyfile": _text,
-    "connect_timeout_seconds": _seconds,
-    "read_timeout_seconds": _seconds,
-    "deadline_seconds": _seconds,
-    "retries": _number,
-}
-_EXPECTED: Final[Mapping[Callable[[Any], Any], str]] = {
-    _text: "text",
-    _truth: "true or false",
-    _number: f"a whole number from 0, of at most {_MOST_DIGITS} digits",
-    _seconds: f"a number of seconds, more than 0 and at most {_MOST_SECONDS}",
-}
-_LATER: Final = frozenset({"cluster", "startup_nodes", "sentinels", "service_name"})
-_REDIS_VERIFICATION: Final = frozenset({"ssl_cert_reqs", "ssl_check_hostname"})
-
-
-def _did_you_mean(name: str) -> str:
-    near = get_close_matches(name, _EXTRAS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(_EXTRAS)}"
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _wrong(connection: Any, name: str, what: str) -> ConfigurationError:

@@ -10,12 +10,13 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Payload, Sink, StorageDriver, StoredPayload, Wanted, chunks_of
+from airflow_provider_exclusive.storage.errors import Meaning, has_errno, translated
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 # No object key has a segment that begins with a dot, so a temporary file can never be taken for an object.
@@ -26,48 +27,38 @@ _READ_BYTES: Final = 1 << 18
 # A concurrent delete may prune a directory between its creation and its first file; each round needs another delete.
 _PLACING_ATTEMPTS: Final = 20
 
-_ADVICE: Final[tuple[tuple[frozenset[int], type[StorageError], str], ...]] = (
-    (
+_PROBLEM: Final = "Could not {action} {root}: {reason}."
+_ERRORS: Final = (
+    Meaning(
         # What a network file system or an exhausted machine answers for a while.
-        frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EAGAIN})
-        | {errno.EMFILE, errno.ENFILE, errno.ENOMEM},
+        has_errno(
+            *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EAGAIN),
+            *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+        ),
+        f"{_PROBLEM} Check that the disk or network share is healthy and the machine not exhausted; then retry.",
         StorageUnavailableError,
-        "Check that the disk or network share is healthy and the machine not exhausted; then retry.",
     ),
-    (
-        frozenset({errno.ENOSPC, errno.EDQUOT}),
-        StorageError,
-        "Free or add space there, or point [exclusive] storage at a larger disk.",
+    Meaning(
+        has_errno(errno.ENOSPC, errno.EDQUOT),
+        f"{_PROBLEM} Free or add space there, or point [exclusive] storage at a larger disk.",
     ),
-    (
-        frozenset({errno.EACCES, errno.EPERM, errno.EROFS}),
-        StorageError,
-        (
-            "The user that runs Airflow needs read and write access: mount it writable and give it to that user, or "
-            "name another directory in [exclusive] storage."
-        ),
+    Meaning(
+        has_errno(errno.EACCES, errno.EPERM, errno.EROFS),
+        f"{_PROBLEM} The user that runs Airflow needs read and write access: mount it writable and give it to that "
+        "user, or name another directory in [exclusive] storage.",
     ),
-    (
-        frozenset({errno.ENOTDIR, errno.EEXIST, errno.ELOOP}),
-        StorageError,
-        (
-            "Expected a directory and found something else on the way: move it away, or name another directory in "
-            "[exclusive] storage."
-        ),
+    Meaning(
+        has_errno(errno.ENOTDIR, errno.EEXIST, errno.ELOOP),
+        f"{_PROBLEM} Expected a directory and found something else on the way: move it away, or name another directory "
+        "in [exclusive] storage.",
     ),
-    (
-        frozenset({errno.ENAMETOOLONG}),
-        StorageError,
-        "Name a directory with a shorter path in [exclusive] storage.",
+    Meaning(has_errno(errno.ENAMETOOLONG), f"{_PROBLEM} Name a directory with a shorter path in [exclusive] storage."),
+    Meaning(
+        has_errno(errno.EFBIG),
+        f"{_PROBLEM} The payload is larger than the file system or the process's limit allows: split the value, or "
+        "raise the limit (ulimit -f).",
     ),
-    (
-        frozenset({errno.EFBIG}),
-        StorageError,
-        (
-            "The payload is larger than the file system or the process's limit allows: split the value, or raise the "
-            "limit (ulimit -f)."
-        ),
-    ),
+    Meaning(OSError, f"{_PROBLEM} Check the directory, or name another in [exclusive] storage."),
 )
 
 
@@ -167,19 +158,15 @@ class FilesDriver(StorageDriver):
                 # Somebody else's payload lies here, or somebody else pruned: both are as good as done.
                 return
 
-    @contextmanager
-    def _translated(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as failure:
-            raise self._as_storage_error(failure, action) from failure
-
-    def _as_storage_error(self, failure: OSError, action: str) -> StorageError:
-        problem = f"Could not {action} {self._root}: {failure.strerror or type(failure).__name__}."
-        for errnos, error, advice in _ADVICE:
-            if failure.errno in errnos:
-                return error(f"{problem} {advice}")
-        return StorageError(f"{problem} Check the directory, or name another in [exclusive] storage.")
+    def _translated(self, action: str) -> AbstractContextManager[None]:
+        return translated(
+            _ERRORS,
+            lambda failure: {
+                "action": action,
+                "root": self._root,
+                "reason": failure.strerror or type(failure).__name__,
+            },
+        )
 
 
 def _make_directory(directory: Path) -> None:

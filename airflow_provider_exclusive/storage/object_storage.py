@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, joined
+from airflow_provider_exclusive.storage.errors import Meaning, has_errno, translated
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 if TYPE_CHECKING:
@@ -24,22 +25,47 @@ if TYPE_CHECKING:
 
 _PARALLEL_READS: Final = 16
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure"}
-_LOCAL_PROTOCOLS: Final = frozenset({"file", "local"})
 _PASSING_ERRNOS: Final = frozenset(
     {errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNREFUSED, errno.ESTALE}
 )
-# The clients behind fsspec share no base class and may not be installed, so their errors are told by name:
-# botocore, aiohttp, google.api_core and azure.core; "ConnectionError" is both Python's and botocore's.
-_PASSING_ERRORS: Final = frozenset({
-    "ConnectionError", "TimeoutError", "HTTPClientError", "FSTimeoutError", "IncompleteRead", "ResponseParserError",
-    "ClientConnectionError", "ClientPayloadError", "ServerTimeoutError", "gaierror",
-    "TransportError", "RetryError", "ServerError", "TooManyRequests",
-    "ServiceRequestError", "ServiceResponseError",
-})  # fmt: skip
-_ACCESS_ERRORS: Final = frozenset({
-    "PermissionError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "SignError",
-    "TokenRetrievalError", "GoogleAuthError", "Forbidden", "Unauthorized", "ClientAuthenticationError",
-})  # fmt: skip
+
+
+def _is_called(*names: str) -> Callable[[Exception], bool]:
+    # The clients behind fsspec share no base class and may not be installed, so their errors are told by name:
+    # botocore, aiohttp, google.api_core and azure.core; "ConnectionError" is both Python's and botocore's.
+    return lambda failure: any(
+        base.__name__ in names for error in (failure, failure.__cause__) if error for base in type(error).__mro__
+    )
+
+
+_PROBLEM: Final = "Object storage at {where} failed ({kind})."
+_UNAVAILABLE: Final = f"{_PROBLEM} Check the endpoint of connection {{conn_id!r}} and the network; then retry."
+_ERRORS: Final = (
+    Meaning(
+        _is_called(
+            "PermissionError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "SignError",
+            "TokenRetrievalError", "GoogleAuthError", "Forbidden", "Unauthorized", "ClientAuthenticationError",
+        ),
+        f"{_PROBLEM} Check the credentials of connection {{conn_id!r}}; they must allow to get, put, delete and list "
+        "objects there (list as well: without it, stores answer 'forbidden' for a missing object).",
+    ),
+    Meaning(
+        _is_called("FileNotFoundError"),
+        f"{_PROBLEM} The bucket or folder does not exist: create it, or correct the URL.",
+    ),
+    Meaning(
+        _is_called(
+            "ConnectionError", "TimeoutError", "HTTPClientError", "FSTimeoutError", "IncompleteRead",
+            "ResponseParserError", "ClientConnectionError", "ClientPayloadError", "ServerTimeoutError", "gaierror",
+            "TransportError", "RetryError", "ServerError", "TooManyRequests",
+            "ServiceRequestError", "ServiceResponseError",
+        ),
+        _UNAVAILABLE,
+        StorageUnavailableError,
+    ),
+    Meaning(has_errno(*_PASSING_ERRNOS), _UNAVAILABLE, StorageUnavailableError),
+    Meaning(Exception, f"{_PROBLEM} Its own message is the cause above; check URL and connection."),
+)  # fmt: skip
 
 
 class ObjectStorageDriver(StorageDriver):
@@ -69,10 +95,7 @@ class ObjectStorageDriver(StorageDriver):
         """Put the object; it is visible whole or not at all."""
         path = self._path(key)
         with self._translated():
-            file_system = self._file_system()
-            if self._protocol in _LOCAL_PROTOCOLS:
-                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            file_system.pipe_file(path, joined(payload))
+            self._file_system().pipe_file(path, joined(payload))
 
     def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Get the objects, several at a time, each whole."""
@@ -130,30 +153,11 @@ class ObjectStorageDriver(StorageDriver):
                 f"Object storage at {self._where} cannot be opened. {self._installation_hint()}"
             ) from failure
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except StorageError:
-            raise
-        except Exception as failure:
-            raise self._as_storage_error(failure) from failure
-
-    def _as_storage_error(self, failure: Exception) -> StorageError:
-        kinds = _kinds(failure)
-        problem = f"Object storage at {self._where} failed ({type(failure).__name__})."
-        if kinds & _ACCESS_ERRORS:
-            return StorageError(
-                f"{problem} Check the credentials of connection {self._conn_id!r}; they must allow to get, put, delete "
-                "and list objects there (list as well: without it, stores answer 'forbidden' for a missing object)."
-            )
-        if "FileNotFoundError" in kinds:
-            return StorageError(f"{problem} The bucket or folder does not exist: create it, or correct the URL.")
-        if kinds & _PASSING_ERRORS or getattr(failure, "errno", None) in _PASSING_ERRNOS:
-            return StorageUnavailableError(
-                f"{problem} Check the endpoint of connection {self._conn_id!r} and the network; then retry."
-            )
-        return StorageError(f"{problem} Its own message is the cause above; check URL and connection.")
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(
+            _ERRORS,
+            lambda failure: {"where": self._where, "kind": type(failure).__name__, "conn_id": self._conn_id},
+        )
 
     def _installation_hint(self) -> str:
         extra = _EXTRAS.get(self._protocol)
@@ -175,7 +179,3 @@ def _refuse_missing_bucket(failure: OSError) -> None:
     response = getattr(failure.__cause__, "response", None) or {}
     if response.get("Error", {}).get("Code") == "NoSuchBucket":
         raise failure
-
-
-def _kinds(failure: Exception) -> set[str]:
-    return {base.__name__ for error in (failure, failure.__cause__) if error for base in type(error).__mro__}

@@ -238,7 +238,17 @@ def faults_of(server, **settings):
 
 def facts_with(driver):
     key = base64.b64encode(os.urandom(32)).decode()
-    settings = Settings("store", "", "", key, 512, 65536, 86400, False, "denied")
+    settings = Settings(
+        conn_id="store",
+        storage="",
+        public_key="",
+        private_key=key,
+        inline_bytes=512,
+        offload_bytes=65536,
+        ttl_seconds=86400,
+        allow_cloudpickle=False,
+        audit="denied",
+    )
     return Facts(
         settings=settings,
         unknown_options=[],

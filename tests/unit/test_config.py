@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.validation import wrong_field
 
 
 def make_key(name):
@@ -294,6 +296,18 @@ class TestSettings:
     )
     def test_a_store_is_configured_once_it_is_named(self, configure, options, configured):
         assert configure(**options).has_configured_store is configured
+
+    def test_an_unknown_one_is_refused_and_no_error_of_pydantic_shows_the_private_key(self, configure):
+        chosen = configure().model_dump() | {"private_key": CURRENT}
+        for wrong in ({"inline_byte": 1}, {"private_key": CURRENT.encode()[:5] + b"\xff"}, {"inline_bytes": CURRENT}):
+            with pytest.raises(ValidationError) as caught:
+                config.Settings(**chosen | wrong)
+            assert CURRENT not in str(caught.value)
+            assert wrong_field(caught.value) in wrong
+
+    def test_settings_do_not_change(self, configure):
+        with pytest.raises(ValidationError):
+            configure().inline_bytes = 1
 
     def test_no_repr_shows_the_private_key(self, configure):
         settings = configure(private_key=CURRENT)

@@ -79,6 +79,13 @@ def test_no_module_loads_a_heavy_library_before_it_is_needed(path):
     assert {name.partition(".")[0] for name in imported_at_load(path)} & heavy == set()
 
 
+def test_only_the_contract_of_drivers_needs_pytest_and_nothing_needs_that():
+    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "storage" / "testing.py"}:
+        source = path.read_text(encoding="utf-8")
+        assert "pytest" not in source
+        assert "storage.testing" not in source
+
+
 def reached_from(*names):
     """Return every module that loading these imports, through our own modules but not into others."""
     todo, seen = [f"{PACKAGE.name}.{name}" for name in names], set()
@@ -103,7 +110,9 @@ def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(mod
         f"{PACKAGE.name}.{module}",
     } & seen
     rooms = {name.split(".")[1] for name in seen if name.startswith(f"{PACKAGE.name}.")}
-    assert rooms & {"store", "storage", "codecs", "wiring", "crypto", "config", "hooks", "server"} == set()
+    assert (
+        rooms & {"store", "storage", "codecs", "wiring", "crypto", "config", "hooks", "server", "validation"} == set()
+    )
     assert {name.partition(".")[0] for name in seen} & (ADVERTISED - {"airflow"} | {"cryptography", "msgpack"}) == set()
 
 

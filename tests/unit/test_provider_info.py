@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.get_provider_info import get_provider_info
-from airflow_provider_exclusive.hooks import connections
+from airflow_provider_exclusive.hooks import extras
 
 DISTRIBUTION = "airflow-provider-exclusive"
 MODULE = Path(find_spec("airflow_provider_exclusive.get_provider_info").origin)
@@ -129,13 +129,13 @@ class TestConnectionType:
 
     def test_the_form_offers_what_the_driver_reads(self):
         # The database number has a field of its own in the form: the schema.
-        assert set(FIELDS) == set(connections._EXTRAS) - {"db"}
+        assert set(FIELDS) == set(extras.Extras.model_fields) - {"db"}
 
     @pytest.mark.parametrize("name", FIELDS)
     def test_what_the_form_lets_pass_is_read_and_an_empty_field_is_allowed(self, name):
         filled, empty = FIELDS[name]["schema"]["type"]
         examples = {"string": "text", "boolean": True, "number": 2.5, "integer": 3}
-        assert connections._EXTRAS[name](examples[filled]) == examples[filled]
+        assert extras.Extras.model_validate({name: examples[filled]}).model_dump()[name] == examples[filled]
         assert empty == "null"
         assert FIELDS[name]["label"]
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted
@@ -33,9 +34,8 @@ _Name = TypeVar("_Name", str, bytes)
 _Result = TypeVar("_Result")
 
 _BATCH_KEYS: Final = 200
-_BACKOFF_BASE_SECONDS: Final = 0.05
-_BACKOFF_STEPS: Final = 32  # the cap is long reached; redis-py raises 2 to the power of this
-_BACKOFF_CAP_SECONDS: Final = 1.0
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 1.0
 # A string of Redis ends here, whatever the server's memory.
 _MAX_STRING_BYTES: Final = 512 * 1024 * 1024
 
@@ -47,8 +47,9 @@ class RedisDriver(StorageDriver):
     A write is a plain ``SET``: keys are unique for each write, so repeating it after a lost reply changes nothing,
     whereas ``NX`` would then report a failure that was none.
 
-    :param connect: makes a client from the settings without connecting; another one serves Cluster or Sentinel. Reads
-        are pipelined ``GET`` and ``GETRANGE`` rather than ``MGET``, which a cluster would refuse across slots.
+    Reads are pipelined ``GET`` and ``GETRANGE`` rather than ``MGET``, which a cluster would refuse across slots.
+
+    :param connect: makes a client from the settings without connecting; Airflow's hook comes in here.
     """
 
     type: ClassVar[str] = "redis"
@@ -60,6 +61,14 @@ class RedisDriver(StorageDriver):
         self._settings = settings
         self._connect = connect
         self._clients: dict[int, Redis] = {}
+        # No attempt begins that could hang beyond the deadline.
+        last_start = stop_before_delay(settings.deadline_seconds - settings.attempt_seconds)
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(StorageUnavailableError),
+            stop=stop_after_attempt(settings.retries + 1) | last_start,
+            wait=wait_random_exponential(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS),
+            reraise=True,
+        )
 
     def __repr__(self) -> str:
         return f"RedisDriver({self._settings.server!r}, key_prefix={self._settings.key_prefix!r})"
@@ -143,20 +152,11 @@ class RedisDriver(StorageDriver):
         return self._round_trip(read)
 
     def _round_trip(self, operation: Callable[[Redis], _Result]) -> _Result:
-        from redis.backoff import ExponentialWithJitterBackoff
+        def attempt() -> _Result:
+            with translated(self._settings.server):
+                return operation(self._client())
 
-        backoff = ExponentialWithJitterBackoff(base=_BACKOFF_BASE_SECONDS, cap=_BACKOFF_CAP_SECONDS)
-        last_start = time.monotonic() + self._settings.deadline_seconds - self._settings.attempt_seconds
-        for attempt in itertools.count(1):
-            try:
-                with translated(self._settings.server):
-                    return operation(self._client())
-            except StorageUnavailableError:
-                pause = backoff.compute(min(attempt, _BACKOFF_STEPS))
-                if attempt > self._settings.retries or time.monotonic() + pause > last_start:
-                    raise
-                time.sleep(pause)
-        raise AssertionError  # itertools.count never ends; this tells the type checker
+        return self._retrying(attempt)
 
 
 def _batches(names: Iterator[_Result]) -> Iterator[list[_Result]]:

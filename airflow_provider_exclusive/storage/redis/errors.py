@@ -1,38 +1,50 @@
-"""What each error of redis-py means for a task: mend the connection, mend the server, or try again."""
+"""What each error of redis-py means for a task: correct the connection, repair the server, or try again."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageUnavailableError
+from airflow_provider_exclusive.storage import errors
+from airflow_provider_exclusive.storage.errors import Meaning
 
 # redis-py has no class of its own for these replies; in a pipeline it puts its own words before them.
 _REPLY_WORD: Final = re.compile(r"(?:^|caused error: )(BUSY|NOREPLICAS|MISCONF|WRONGTYPE)\b")
-_PASSING_REPLIES: Final = frozenset({"BUSY", "NOREPLICAS"})
 # The peer went away during the handshake; every other TLS error is a matter of configuration.
 _PASSING_TLS_ERRORS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNREADABLE_FILE_ERRORS: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_UNAVAILABLE: Final = (
+    "Redis at {server} is not available: {said}. Check that it runs, that host, port and ssl of the connection "
+    "are right and that this machine can reach it; then retry."
+)
 
 
-@contextmanager
-def translated(server: str) -> Iterator[None]:
+def translated(server: str) -> AbstractContextManager[None]:
     """
     Turn every error of redis-py into one of this package.
 
     :param server: ``host:port``, for the message; never a password.
-    :raises StorageUnavailableError: if a retry may help.
-    :raises StorageError: if it will not.
     """
-    try:
-        yield
-    except _client_errors() as failure:
-        raise _as_storage_error(failure, server) from failure
+    return errors.translated(_meanings(), lambda failure: _words(failure, server), _client_errors())
+
+
+def _words(failure: Exception, server: str) -> Mapping[str, object]:
+    origin: Any = _origin(failure)
+    return {
+        "server": server,
+        "kind": type(failure).__name__,
+        "said": str(failure).rstrip("."),
+        "failure": failure,
+        "origin": type(origin).__name__,
+        "tls_reason": getattr(origin, "reason", None) or "handshake failed",
+        "certificate_fault": getattr(origin, "verify_message", ""),
+    }
 
 
 @cache
@@ -44,60 +56,52 @@ def _client_errors() -> tuple[type[Exception], ...]:
     return (OSError, *(item for item in classes if inspect.isclass(item) and issubclass(item, Exception)))
 
 
-def _as_storage_error(failure: Exception, server: str) -> StorageError:
-    return (
-        _tls_error(failure, server)
-        or _access_error(failure, server)
-        or _unavailable_error(failure, server)
-        or _refusal(failure, server)
+@cache
+def _meanings() -> tuple[Meaning, ...]:
+    return (*_tls_meanings(), *_access_meanings(), *_passing_meanings(), *_refusals())
+
+
+def _tls_meanings() -> Iterator[Meaning]:
+    yield Meaning(
+        _came_from(*_UNREADABLE_FILE_ERRORS),
+        "A TLS file for Redis at {server} cannot be read ({origin}). Check the connection's extras ssl_ca_certs, "
+        "ssl_certfile and ssl_keyfile: they name files on the machine of the worker.",
+    )
+    yield Meaning(_came_from(*_PASSING_TLS_ERRORS), _UNAVAILABLE, StorageUnavailableError)
+    yield Meaning(
+        _came_from(ssl.SSLCertVerificationError),
+        "The certificate of Redis at {server} was not accepted: {certificate_fault}. Put the file with its CA into "
+        "the connection's extra ssl_ca_certs, and use the host name that the certificate was made out for.",
+    )
+    yield Meaning(
+        _came_from(ssl.SSLError),
+        "No TLS session with Redis at {server}: {tls_reason}. Check that the port speaks TLS (otherwise the "
+        "connection's extra ssl must be false), and ssl_certfile and ssl_keyfile if the server asks for a client "
+        "certificate.",
     )
 
 
-def _tls_error(failure: Exception, server: str) -> StorageError | None:
-    # redis-py hides the socket's error in the context of its own ConnectionError.
-    origin = failure.__cause__ or failure.__context__ or failure
-    if isinstance(origin, _UNREADABLE_FILE_ERRORS):
-        return StorageError(
-            f"A TLS file for Redis at {server} cannot be read ({type(origin).__name__}). Check the connection's extras "
-            "ssl_ca_certs, ssl_certfile and ssl_keyfile: they name files on the machine of the worker."
-        )
-    if not isinstance(origin, ssl.SSLError) or isinstance(origin, _PASSING_TLS_ERRORS):
-        return None
-    if isinstance(origin, ssl.SSLCertVerificationError):
-        return StorageError(
-            f"The certificate of Redis at {server} was not accepted: {origin.verify_message}. Put the file with its CA "
-            "into the connection's extra ssl_ca_certs, and use the host name that the certificate was made out for."
-        )
-    return StorageError(
-        f"No TLS session with Redis at {server}: {origin.reason or 'handshake failed'}. Check that the port speaks TLS "
-        "(otherwise the connection's extra ssl must be false), and ssl_certfile and ssl_keyfile if the server asks "
-        "for a client certificate."
-    )
-
-
-def _access_error(failure: Exception, server: str) -> StorageError | None:
+def _access_meanings() -> Iterator[Meaning]:
     from redis import exceptions
 
-    if isinstance(failure, exceptions.NoPermissionError):
-        return StorageError(
-            f"Redis at {server} forbids its user a command or a key. Grant it, for the connection's key_prefix: "
-            "ACL SETUSER <login> ~<key_prefix>* +set +get +getrange +unlink +scan +strlen."
-        )
-    rejected = (
-        exceptions.AuthenticationError,
-        exceptions.AuthorizationError,
-        exceptions.AuthenticationWrongNumberOfArgsError,
-        exceptions.ExternalAuthProviderError,
+    yield Meaning(
+        exceptions.NoPermissionError,
+        "Redis at {server} forbids its user a command or a key. Grant it, for the connection's key_prefix: "
+        "ACL SETUSER <login> ~<key_prefix>* +set +get +getrange +unlink +scan +strlen.",
     )
-    if isinstance(failure, rejected):
-        return StorageError(
-            f"Redis at {server} does not accept the credentials. Check login and password of the connection: a server "
-            "with only requirepass wants an empty login, one with ACL users wants both."
-        )
-    return None
+    yield Meaning(
+        (
+            exceptions.AuthenticationError,
+            exceptions.AuthorizationError,
+            exceptions.AuthenticationWrongNumberOfArgsError,
+            exceptions.ExternalAuthProviderError,
+        ),
+        "Redis at {server} does not accept the credentials. Check login and password of the connection: a server "
+        "with only requirepass wants an empty login, one with ACL users wants both.",
+    )
 
 
-def _unavailable_error(failure: Exception, server: str) -> StorageUnavailableError | None:
+def _passing_meanings() -> Iterator[Meaning]:
     from redis import exceptions
 
     cluster_refusals = (exceptions.CrossSlotTransactionError, exceptions.InvalidPipelineStack)
@@ -110,43 +114,55 @@ def _unavailable_error(failure: Exception, server: str) -> StorageUnavailableErr
         exceptions.ClusterError,
         exceptions.RedisClusterException,
     )
-    is_passing = isinstance(failure, passing) and not isinstance(failure, cluster_refusals)
-    if not is_passing and _reply_word(failure) not in _PASSING_REPLIES:
-        return None
-    said = str(failure).rstrip(".")
-    return StorageUnavailableError(
-        f"Redis at {server} is not available: {said}. Check that it runs, that host, port and ssl of the connection "
-        "are right and that this machine can reach it; then retry."
+    yield Meaning(
+        lambda failure: isinstance(failure, passing) and not isinstance(failure, cluster_refusals),
+        _UNAVAILABLE,
+        StorageUnavailableError,
     )
+    yield Meaning(_replied("BUSY", "NOREPLICAS"), _UNAVAILABLE, StorageUnavailableError)
 
 
-def _refusal(failure: Exception, server: str) -> StorageError:
+def _refusals() -> Iterator[Meaning]:
     from redis import exceptions
 
-    if isinstance(failure, exceptions.OutOfMemoryError):
-        return StorageError(
-            f"Redis at {server} is full: it reached maxmemory. Raise maxmemory or lower [exclusive] ttl_seconds, and "
-            "keep maxmemory-policy at noeviction: any other policy drops values that somebody still needs."
-        )
-    if _reply_word(failure) == "MISCONF":
-        return StorageError(
-            f"Redis at {server} refuses writes because it cannot save to its disk. Mend that; its log says what failed."
-        )
-    if _reply_word(failure) == "WRONGTYPE":
-        return StorageError(
-            f"In Redis at {server}, something else wrote under the key of a payload. Give the connection a key_prefix "
-            "that nothing else uses, and clear the producer task to write the value anew."
-        )
-    if isinstance(failure, exceptions.AskError):
-        return StorageError(
-            f"Redis at {server} is a node of a Redis Cluster, expected a single server: "
-            "name a standalone server in the connection."
-        )
-    if isinstance(failure, exceptions.InvalidResponse):
-        return StorageError(f"What answers at {server} is not Redis. Check host, port and ssl of the connection.")
-    return StorageError(f"Redis at {server} refused the operation ({type(failure).__name__}): {failure}")
+    yield Meaning(
+        exceptions.OutOfMemoryError,
+        "Redis at {server} is full: it reached maxmemory. Raise maxmemory or lower [exclusive] ttl_seconds, and "
+        "keep maxmemory-policy at noeviction: any other policy drops values that somebody still needs.",
+    )
+    yield Meaning(
+        _replied("MISCONF"),
+        "Redis at {server} refuses writes because it cannot save to its disk. Mend that; its log says what failed.",
+    )
+    yield Meaning(
+        _replied("WRONGTYPE"),
+        "In Redis at {server}, something else wrote under the key of a payload. Give the connection a key_prefix "
+        "that nothing else uses, and clear the producer task to write the value anew.",
+    )
+    yield Meaning(
+        exceptions.AskError,
+        "Redis at {server} is a node of a Redis Cluster, expected a single server: name a standalone server in the "
+        "connection.",
+    )
+    yield Meaning(
+        exceptions.InvalidResponse,
+        "What answers at {server} is not Redis. Check host, port and ssl of the connection.",
+    )
+    yield Meaning(_client_errors(), "Redis at {server} refused the operation ({kind}): {failure}")
 
 
-def _reply_word(failure: Exception) -> str | None:
-    found = _REPLY_WORD.search(str(failure))
-    return found.group(1) if found else None
+def _origin(failure: Exception) -> BaseException:
+    # redis-py hides the socket's error in the context of its own ConnectionError.
+    return failure.__cause__ or failure.__context__ or failure
+
+
+def _came_from(*kinds: type[Exception]) -> Callable[[Exception], bool]:
+    return lambda failure: isinstance(_origin(failure), kinds)
+
+
+def _replied(*words: str) -> Callable[[Exception], bool]:
+    def did(failure: Exception) -> bool:
+        found = _REPLY_WORD.search(str(failure))
+        return found is not None and found.group(1) in words
+
+    return did

@@ -7,7 +7,7 @@ Nothing here is imported from redis-py before a client is made. This module know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
@@ -82,8 +82,6 @@ class RedisSettings:
 def connect_single_node(settings: RedisSettings) -> Redis:
     """Return a client of one server; it connects with its first command."""
     from redis import Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 
     return Redis(
         host=settings.host,
@@ -91,17 +89,27 @@ def connect_single_node(settings: RedisSettings) -> Redis:
         db=settings.db,
         username=settings.username,
         password=settings.password,
-        socket_connect_timeout=settings.connect_timeout_seconds,
-        socket_timeout=settings.read_timeout_seconds,
-        socket_keepalive=True,
-        # The driver repeats whole round trips itself: retries inside of retries would multiply and know no deadline.
-        retry=Retry(NoBackoff(), 0),
-        # RESP2 needs no greeting that an old server or a narrow ACL would refuse.
-        protocol=2,
-        ssl=settings.ssl,
         ssl_ca_certs=settings.ssl_ca_certs,
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
+        **safeguards(settings),
     )
+
+
+def safeguards(settings: RedisSettings) -> dict[str, Any]:
+    """Return the arguments of a client that bound each wait and verify the server."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "socket_timeout": settings.read_timeout_seconds,
+        "socket_keepalive": True,
+        # The driver repeats whole round trips itself: retries inside of retries would multiply and know no deadline.
+        "retry": Retry(NoBackoff(), 0),
+        # RESP2 needs no greeting that an old server or a narrow ACL would refuse.
+        "protocol": 2,
+        "ssl": settings.ssl,
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+    }

@@ -6,7 +6,7 @@ import pytest
 
 from tests import services
 
-pytest.register_assert_rewrite("tests.unit.storage.contract")
+pytest.register_assert_rewrite("airflow_provider_exclusive.storage.testing")
 
 
 @pytest.fixture(scope="session", autouse=True)

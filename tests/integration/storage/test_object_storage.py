@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
+from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
 from tests import services
-from tests.unit.storage.contract import KEY, StorageDriverContract, start_in_child
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +57,13 @@ def driver_at(url: str, conn_id: str | None = None) -> ObjectStorageDriver:
     return ObjectStorageDriver(ObjectStoragePath(url, conn_id=conn_id))
 
 
+def driver_on_files(folder) -> ObjectStorageDriver:
+    """Return a driver of a file system that makes folders like object stores do: by writing into them."""
+    driver = driver_at(f"file://{folder}")
+    driver._file_system().auto_mkdir = True
+    return driver
+
+
 def refused(operation, advice: str) -> StorageError:
     with pytest.raises(StorageError, match=advice) as caught:
         operation()
@@ -67,7 +74,7 @@ def refused(operation, advice: str) -> StorageError:
 class TestOnLocalFiles(StorageDriverContract):
     @pytest.fixture
     def driver(self, tmp_path):
-        return driver_at(f"file://{tmp_path}/objects/")
+        return driver_on_files(f"{tmp_path}/objects/")
 
     def test_a_folder_that_may_not_be_written_names_the_permission(self, tmp_path):
         folder = tmp_path / "forbidding"
@@ -76,7 +83,7 @@ class TestOnLocalFiles(StorageDriverContract):
         def child() -> None:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            refused(lambda: driver_at(f"file://{folder}").store(KEY, b"x", ttl_seconds=None), "must allow to get, put")
+            refused(lambda: driver_on_files(folder).store(KEY, b"x", ttl_seconds=None), "must allow to get, put")
 
         start_in_child(child)()
 

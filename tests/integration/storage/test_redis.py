@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -9,8 +10,8 @@ import pytest
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import StoredPayload, Wanted
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
+from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
 from tests import services
-from tests.unit.storage.contract import KEY, Collected, StorageDriverContract, start_in_child
 
 pytestmark = pytest.mark.integration
 
@@ -315,3 +316,67 @@ def _run_endless_script(server: services.RedisServer) -> None:
 
     with pytest.raises(redis.exceptions.ResponseError, match="killed"):
         client_of(server).eval("while true do end", 0)
+
+
+class TestThroughAnAirflowConnection:
+    """Connections as users have them for Airflow's Redis provider, by way of its hook."""
+
+    @pytest.fixture
+    def driver_at(self):
+        def driver_at(server, *, conn_type="redis", extra=None, **fields):
+            from airflow.sdk import Connection
+
+            from airflow_provider_exclusive.hooks import connections
+
+            return connections.create_driver(
+                Connection(
+                    conn_id="a_redis",
+                    conn_type=conn_type,
+                    host=server.host,
+                    port=server.port,
+                    extra=json.dumps(extra or {}),
+                    **fields,
+                )
+            )
+
+        return driver_at
+
+    def test_the_database_is_the_one_that_the_providers_extra_names(self, driver_at, redis_server):
+        driver = driver_at(redis_server, extra={"db": 3})
+        driver.store(KEY, b"payload", ttl_seconds=60)
+        assert client_of(redis_server, db=3).get(f"exclusive:{KEY}") == b"payload"
+        assert driver.retrieve(KEY) == b"payload"
+
+    @pytest.mark.parametrize("conn_type", ["exclusive", "redis"])
+    def test_a_user_with_a_password_reaches_a_server_behind_tls(self, driver_at, tls_server, tls_files, conn_type):
+        extra = {"ssl": True, "ssl_ca_certs": str(tls_files.authority)}
+        if conn_type == "redis":
+            extra |= {"ssl_cert_reqs": "required", "ssl_check_hostname": False}
+        driver = driver_at(tls_server, conn_type=conn_type, password="open-sesame", extra=extra)
+        driver.store(KEY, b"payload", ttl_seconds=60)
+        assert driver.retrieve(KEY) == b"payload"
+
+    def test_an_unknown_authority_is_refused_whatever_the_provider_would_do(self, driver_at, tls_server):
+        extra = {"ssl": True, "ssl_cert_reqs": "optional", "ssl_check_hostname": False}
+        driver = driver_at(tls_server, password="open-sesame", extra=extra)
+        refused(lambda: driver.retrieve(KEY), r"certificate .* was not accepted")
+
+    def test_a_frozen_server_is_unavailable_within_the_deadline(self, driver_at):
+        with services.redis_server() as server:
+            driver = driver_at(server, conn_type="exclusive", extra=QUICK)
+            driver.store(KEY, b"payload", ttl_seconds=60)
+            server.freeze()
+            started = time.monotonic()
+            with pytest.raises(StorageUnavailableError):
+                driver.retrieve(KEY)
+            assert time.monotonic() - started < QUICK["deadline_seconds"] + 0.2
+            server.thaw()
+
+    def test_a_user_confined_to_a_prefix_is_not_let_in_by_its_password_alone(self, driver_at, guarded_server):
+        driver = driver_at(guarded_server, login="worker", password="worker-password")
+        driver.store(KEY, b"payload", ttl_seconds=60)
+        assert driver.retrieve(KEY) == b"payload"
+        refused(
+            lambda: driver_at(guarded_server, login="worker", password="another").retrieve(KEY),
+            "does not accept the credentials",
+        )

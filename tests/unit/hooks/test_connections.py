@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.hooks import connections
+from airflow_provider_exclusive.hooks import connections, extras
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
 
@@ -346,7 +346,7 @@ class TestRedis:
         )
 
     def test_every_known_field_is_one_of_the_client_or_the_store(self):
-        assert set(connections._EXTRAS) - {"storage"} <= set(RedisSettings.__dataclass_fields__)
+        assert set(extras.Extras.model_fields) - {"storage"} <= set(RedisSettings.__dataclass_fields__)
 
     @pytest.mark.parametrize(
         ("name", "text", "value"),

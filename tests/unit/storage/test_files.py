@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.files import FilesDriver
-from tests.unit.storage.contract import KEY, StorageDriverContract, start_in_child
+from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
 
 NOBODY = 65534
 

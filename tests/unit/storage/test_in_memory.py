@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.testing import StorageDriverContract, start_in_child
 from tests.fakes import CountingDriver, FailingDriver, InMemoryDriver
-from tests.unit.storage.contract import StorageDriverContract, start_in_child
 
 
 class TestInMemoryDriver(StorageDriverContract):

@@ -176,6 +176,22 @@ def test_a_missing_library_is_named_with_its_extra(missing, needed_for):
     assert "pip install 'airflow-provider-exclusive[pandas]'" in done.stderr
 
 
+def test_arrays_and_scalars_need_no_other_library_than_numpy():
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(('pyarrow', 'pandas', 'polars')));"
+        "import numpy as np; from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec;"
+        "codec = ArrowCodec();"
+        "values = [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.ones((2, 2), 'c8')), np.array(['2024'], 'M8[D]'),"
+        "          np.array([(1, 'x')], [('a', 'i4'), ('b', 'U3')]), np.float32(0.5), np.datetime64('2024', 's')];"
+        "found = [codec.decode(codec.encode(value)) for value in values];"
+        "print(all(type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(values, found)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True\n"
+
+
 def test_looking_at_a_value_imports_nothing():
     program = (
         "import sys; from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec;"

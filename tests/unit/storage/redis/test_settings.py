@@ -59,6 +59,22 @@ class TestClient:
             driver.retrieve("v1/a")
         assert len(tried) == 5_001
 
+    def test_no_attempt_begins_that_could_end_after_the_deadline(self, monkeypatch):
+        now, tried = [100.0], []
+        monkeypatch.setattr("time.monotonic", lambda: now[0])
+        monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+
+        def connect(settings):
+            tried.append(now[0])
+            now[0] += 10
+            raise ConnectionRefusedError
+
+        driver = RedisDriver(RedisSettings("localhost", retries=5_000), connect=connect)
+        with pytest.raises(StorageUnavailableError):
+            driver.retrieve("v1/a")
+        assert len(tried) == 3
+        assert tried[-1] + driver._settings.attempt_seconds <= 100 + driver._settings.deadline_seconds
+
     def test_a_payload_larger_than_a_redis_string_is_refused_before_it_is_sent(self):
         driver = RedisDriver(RedisSettings("host.invalid"))
 
