@@ -17,7 +17,7 @@ from airflow_provider_exclusive.crypto import keyring, sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys, LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.validation import Checked, Digits, Truth, WholeNumber, wrong_field
+from airflow_provider_exclusive.format.options import Checked, Digits, Truth, WholeNumber, wrong_field
 
 SECTION: Final = "exclusive"
 _SENSITIVE: Final = ("public_key", "private_key")

@@ -1,7 +1,8 @@
 """
 Check how long modules and functions are: ``python tests/budgets.py``.
 
-Ruff checks complexity, import-linter the arrows between modules; this is what neither can say. Lines of a function are
+Ruff checks complexity, import-linter the arrows between modules; this is what neither can say. A long module is a
+question, not a fault: it is split where it has two reasons to change, and never for its length. Lines of a function are
 counted without its docstring, those of a module as they are; a function that only returns a table is data, not code.
 """
 
@@ -13,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULE_LINES = 250
+MODULE_LINES = 600
+USUAL_MODULE_LINES = 400
 FUNCTION_LINES = 40
 USUAL_FUNCTION_LINES = 25
 SHOWN = 5
-FOLDERS = ("airflow_provider_exclusive", "demo", "example_dags")
+FOLDERS = ("airflow_provider_exclusive", "stack", "demo", "example_dags")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +40,9 @@ def main() -> int:
     show("functions", functions, FUNCTION_LINES)
     longer = sum(function.lines > USUAL_FUNCTION_LINES for function in functions)
     print(f"{longer} of {len(functions)} functions are longer than {USUAL_FUNCTION_LINES} lines.")
+    for one in modules:
+        if USUAL_MODULE_LINES < one.lines <= MODULE_LINES:
+            print(f"warning: longer than {USUAL_MODULE_LINES} lines; does it have two reasons to change? {one}")
     over = [one for one in modules if one.lines > MODULE_LINES] + [f for f in functions if f.lines > FUNCTION_LINES]
     for one in over:
         print(f"OVER BUDGET: {one}", file=sys.stderr)

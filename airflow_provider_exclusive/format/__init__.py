@@ -1,1 +1,1 @@
-"""The reference that stands in an XCom row, and the one form that its bytes have."""
+"""The reference in an XCom row, the one form of its bytes, and readers of fields that trust nothing."""

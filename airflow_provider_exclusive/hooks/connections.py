@@ -18,11 +18,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import ValidationError
 
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.format.options import read_truth, wrong_field
 from airflow_provider_exclusive.hooks.extras import MOST_DIGITS, Extras, RedisExtras
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
-from airflow_provider_exclusive.validation import read_truth, wrong_field
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from airflow_provider_exclusive.validation import Checked, Seconds, Truth, WholeNumber
+from airflow_provider_exclusive.format.options import Checked, Seconds, Truth, WholeNumber
 
 _MOST_SECONDS: Final = 86400
 MOST_DIGITS: Final = 9

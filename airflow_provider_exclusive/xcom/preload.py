@@ -29,7 +29,7 @@ def _preload() -> None:
         settings = config.read_settings()
         if settings.conn_id:
             import_module("airflow_provider_exclusive.hooks.exclusive")
-            import_module("redis")
+            import_module("airflow_provider_exclusive.hooks.redis")
     except (ConfigurationError, ImportError) as failure:
         # The task that needs it says so in its own log.
         log.debug("Not imported before the fork: %s", failure)

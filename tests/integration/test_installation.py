@@ -134,8 +134,8 @@ class TestImports:
     def test_parsing_a_dag_without_our_backend_loads_no_store(self, without_backend):
         loaded = loaded_after(f"{SDK}; {EXPORTS}", without_backend)
         rooms = {name.split(".")[1] for name in loaded if name.startswith("airflow_provider_exclusive.")}
-        assert "declarations" in rooms
-        assert rooms & {"store", "storage", "codecs", "keyring", "hooks", "xcom"} == set()
+        assert "definitions" in rooms
+        assert rooms & {"store", "storage", "codecs", "crypto", "hooks", "xcom"} == set()
 
 
 def loaded_after(program, environment):

@@ -13,7 +13,7 @@ from airflow_provider_exclusive import config
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.validation import wrong_field
+from airflow_provider_exclusive.format.options import wrong_field
 
 
 def make_key(name):

@@ -110,9 +110,7 @@ def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(mod
         f"{PACKAGE.name}.{module}",
     } & seen
     rooms = {name.split(".")[1] for name in seen if name.startswith(f"{PACKAGE.name}.")}
-    assert (
-        rooms & {"store", "storage", "codecs", "wiring", "crypto", "config", "hooks", "server", "validation"} == set()
-    )
+    assert rooms & {"store", "storage", "codecs", "wiring", "crypto", "config", "hooks", "server"} == set()
     assert {name.partition(".")[0] for name in seen} & (ADVERTISED - {"airflow"} | {"cryptography", "msgpack"}) == set()
 
 
