@@ -1,1 +1,1 @@
-"""The reference that stands in an XCom row, and the one form that its bytes have."""
+"""The reference that is stored in an XCom row, and its canonical bytes."""
