@@ -1,5 +1,5 @@
 """
-Every error this package raises, in one tree.
+All errors that this package raises, in one tree.
 
 ::
 
@@ -25,14 +25,14 @@ from __future__ import annotations
 
 
 class ExclusiveError(Exception):
-    """Base of every error of this package; never raised itself."""
+    """Base of all errors of this package; never raised itself."""
 
 
 class ConfigurationError(ExclusiveError, ValueError):
     """
-    An option, a connection field or key material is missing or wrong.
+    An option, a connection field or key material is missing or invalid.
 
-    :param message: what is wrong and how to mend it.
+    :param message: what is wrong and how to fix it.
     :param option: the option or connection field, such as ``[exclusive] private_key``.
     """
 
@@ -42,19 +42,19 @@ class ConfigurationError(ExclusiveError, ValueError):
 
 
 class ScopeError(ExclusiveError):
-    """Base of the errors about who may read; raised itself where a value would come to lie where anybody may."""
+    """Base of the errors about who may read; raised itself if a value would be stored where anybody may read it."""
 
 
 class InvalidScopeError(ScopeError, ValueError):
-    """A Dag declares a consumer scope that cannot hold; raised when the Dag is parsed."""
+    """A Dag declares an invalid consumer scope; raised when the Dag is parsed."""
 
 
 class AccessDeniedError(ScopeError):
     """
-    A reader outside the consumer scope asked for a value; retrying cannot help.
+    A reader outside the consumer scope requested a value; a retry does not help.
 
-    :param message: who asked, for what, and who may.
-    :param reason: a stable word for machines: ``not-in-scope`` or ``unknown-reader``.
+    :param message: who requested what, and who may read it.
+    :param reason: a stable word for programs: ``not-in-scope`` or ``unknown-reader``.
     """
 
     def __init__(self, message: str, *, reason: str = "not-in-scope") -> None:
@@ -63,26 +63,26 @@ class AccessDeniedError(ScopeError):
 
 
 class HandOverError(ScopeError):
-    """What should have been handed to a triggered run, or collected from one, is not there."""
+    """An output that should have been handed to a triggered run, or collected from one, is missing."""
 
 
 class EnvelopeError(ExclusiveError):
     """
     A value cannot be opened.
 
-    Deliberately one error for every integrity failure: telling apart which check failed helps only an attacker.
+    All integrity failures raise this one error, because knowing which check failed helps only an attacker.
     """
 
 
 class UnsupportedReferenceError(EnvelopeError):
-    """A reference was written in a version of the format that this release does not know."""
+    """A reference has a format version that this release does not support."""
 
 
 class UnknownKeyError(EnvelopeError):
     """
     A value is sealed under a key that this process does not hold.
 
-    :param message: what is missing and where it belongs.
+    :param message: which key is missing and where to add it.
     :param key_id: the public identifier of the missing key.
     """
 
@@ -92,7 +92,7 @@ class UnknownKeyError(EnvelopeError):
 
 
 class CodecError(ExclusiveError):
-    """A value cannot be turned into bytes, or bytes cannot be turned back into a value."""
+    """A value cannot be encoded, or an encoded value cannot be decoded."""
 
 
 class StorageError(ExclusiveError):
@@ -100,8 +100,8 @@ class StorageError(ExclusiveError):
 
 
 class PayloadNotFoundError(StorageError):
-    """A payload has expired, was purged or was lost; clearing its producer writes it anew."""
+    """A payload has expired, was purged or was lost; clear and re-run its producer to write it again."""
 
 
 class StorageUnavailableError(StorageError):
-    """The payload store does not answer; the only error of this package that is worth a retry."""
+    """The payload store does not respond; the only error of this package that is worth a retry."""

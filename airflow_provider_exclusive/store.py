@@ -1,11 +1,11 @@
 """
-The path of a value, and the only place that knows its order.
+Write and read exclusive values; the only module that knows the order of the steps.
 
-``put``:  value → codec → payload → sealed under a fresh data key → driver → reference.
-``get``:  reference → decision → data key → driver → opened → codec → value.
+``put``:  value → codec → encoded value → sealed under a fresh data key → payload → driver → reference.
+``get``:  reference → decision → data key → driver → payload → opened → codec → value.
 
-``get`` is ``put`` read backwards. On ``put`` the bytes lie in the store before anybody sees the reference, so a crash
-leaves an orphan and never a dangling reference. This module knows nothing of Airflow.
+``get`` reverses the steps of ``put``. ``put`` stores the payload before anybody sees the reference, so a crash leaves
+an orphaned payload and never a dangling reference. This module does not depend on Airflow.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _NO_HAND_OVERS: Final = NoHandOverLookup()
 @dataclass(frozen=True, slots=True)
 class ExclusiveStore:
     """
-    Seals values into a driver and opens them for those who may read.
+    A store that seals values, keeps them in a driver and opens them for readers that may read them.
 
-    :param inline_bytes: sealed payloads up to this size ride in the reference instead of the driver.
-    :param ttl_seconds: life of a payload; None means for ever.
+    :param inline_bytes: payloads up to this size are stored in the reference instead of the driver.
+    :param ttl_seconds: how long a payload is kept; None means for ever.
     :param clock: returns the time in UTC.
     """
 
@@ -64,11 +64,11 @@ class ExclusiveStore:
         codec: str | None = None,
     ) -> Reference:
         """
-        Keep ``value`` and return its reference.
+        Store ``value`` and return its reference.
 
-        :param codec: the codec that the task asks for; None chooses by the value's type.
+        :param codec: name of the codec that the task requests; None chooses by the value's type.
         :raises CodecError: if the value cannot be encoded.
-        :raises StorageError: if it cannot be kept.
+        :raises StorageError: if the payload cannot be stored.
         """
         name, pieces = self.codecs.encode(value, codec=codec)
         return self.put_encoded(pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
@@ -83,7 +83,7 @@ class ExclusiveStore:
         key: str,
         scope: ConsumerScope,
     ) -> Reference:
-        """Keep an encoded value, given in pieces; see :meth:`put`."""
+        """Store an encoded value, given in pieces, and return its reference; see :meth:`put`."""
         size = sum(map(len, pieces))
         self._check_size(size, key)
         is_inline = size + sealing.TAG_BYTES <= self.inline_bytes
@@ -104,7 +104,7 @@ class ExclusiveStore:
     def get(
         self, reference: Reference, *, reader: TaskIdentity | None, hand_overs: HandOverLookup = _NO_HAND_OVERS
     ) -> Any:
-        """Return the value if ``reader`` may have it; see :meth:`get_many`."""
+        """Return the value if ``reader`` may read it; see :meth:`get_many`."""
         (value,) = self.get_many([reference], reader=reader, hand_overs=hand_overs)
         return value
 
@@ -116,14 +116,14 @@ class ExclusiveStore:
         hand_overs: HandOverLookup = _NO_HAND_OVERS,
     ) -> list[Any]:
         """
-        Return the values in the order of ``references``, or none of them.
+        Return the values in the order of ``references``; if one of them fails, return none.
 
-        Every decision and every data key comes before the first byte is fetched.
+        All decisions are made and all data keys are recovered before the first byte is fetched.
 
-        :param hand_overs: finds what the reader's run was handed.
-        :raises AccessDeniedError: if ``reader`` may not have one of them.
+        :param hand_overs: looks up what was handed to the reader's run.
+        :raises AccessDeniedError: if ``reader`` may not read one of the values.
         :raises EnvelopeError: if one cannot be opened.
-        :raises StorageError: if one is not to be had.
+        :raises StorageError: if a payload is missing or cannot be read.
         :raises CodecError: if one cannot be decoded here.
         """
         for reference in references:
@@ -132,7 +132,7 @@ class ExclusiveStore:
         for reference in references:
             self._check_expiry(reference)
         openings = deque(self._fetch(references, data_keys))
-        # Each is let go as soon as it is decoded, so that large ones do not all lie in memory twice.
+        # Each is released as soon as it is decoded, so that large values are not all in memory twice.
         return [self._open(reference, openings.popleft()) for reference in references]
 
     def _seal(self, pieces: Sequence[Chunk], reference: Reference) -> Reference:
@@ -161,40 +161,40 @@ class ExclusiveStore:
     def _open(self, reference: Reference, opening: Opening) -> Any:
         if not opening.has_begun:
             raise PayloadNotFoundError(
-                f"The payload of {_describe(reference)} is not in the store any more: it was purged, evicted or "
-                f"lost, although it should live until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
+                f"{_describe(reference)} has no payload in the store: it was purged, evicted or lost, although it "
+                f"should be kept until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
             )
         try:
-            payload = opening.finish()
+            encoded = opening.finish()
         except EnvelopeError as failure:
-            self._check_expiry(reference)  # a large one is read piece by piece, and may have gone meanwhile
+            self._check_expiry(reference)  # a large payload is read piece by piece and may have expired meanwhile
             raise EnvelopeError(
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"
             ) from failure
-        return self.codecs.decode(reference.codec, payload)
+        return self.codecs.decode(reference.codec, encoded)
 
     def _check_driver(self, reference: Reference) -> None:
         kind = str(reference.at).partition(":")[0]
         if kind != self.driver.type:
             raise StorageError(
-                f"{_describe(reference)} lies in a store of type {kind!r}, but this process is configured for "
-                f"{self.driver.type!r}. Point [exclusive] conn_id or storage at the store it was written to, or clear "
-                f"the producer task."
+                f"{_describe(reference)} was written to a store of type {kind!r}, but this process is configured for "
+                f"{self.driver.type!r}. Set [exclusive] conn_id or storage to the store that holds the value, or clear "
+                "and re-run the producer task."
             )
 
     def _check_expiry(self, reference: Reference) -> None:
         if reference.expires_at is not None and datetime.fromisoformat(reference.expires_at) <= self.clock():
             raise PayloadNotFoundError(
-                f"{_describe(reference)} expired at {reference.expires_at}. {_cure(reference)} For a longer life "
-                "raise [exclusive] ttl_seconds."
+                f"{_describe(reference)} expired at {reference.expires_at}. {_cure(reference)} To keep "
+                "values longer, raise [exclusive] ttl_seconds."
             )
 
     def _check_size(self, size: int, key: str) -> None:
         limits = [sealing.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - sealing.TAG_BYTES]
         if size > min(limits):
             raise StorageError(
-                f"The value of key {key!r} is {size:,} bytes encoded; the {self.driver.type} store takes at most "
+                f"The value of key {key!r} is {size:,} bytes encoded; the {self.driver.type} store accepts at most "
                 f"{min(limits):,}. Split it into several keys, or write it to object storage and push its URL."
             )
 
@@ -206,13 +206,13 @@ class ExclusiveStore:
 
 def purge(driver: StorageDriver, at: str, *, owner: Coordinate) -> None:
     """
-    Remove the payload at ``at``, the place that a reference names; needs no key, and reads nothing else of it.
+    Remove the payload at ``at``, the location that a reference names; this needs no key.
 
-    A reference can be forged, so it is believed only about payloads of the XCom that is being cleared: an object key
-    is derived from its producer's coordinates.
+    A reference can be forged, so it is trusted only for payloads of the XCom that is being cleared: an object key is
+    derived from its producer's coordinates.
 
-    :param owner: the XCom that is cleared.
-    :raises StorageError: if the store does not do it.
+    :param owner: the XCom that is being cleared.
+    :raises StorageError: if the store cannot remove the payload.
     """
     kind, _, location = at.partition(":")
     if kind == driver.type and is_own_object_key(location, owner):
@@ -228,7 +228,7 @@ def _location(at: str) -> str:
 def _length(value: Any) -> int | None:
     try:
         return len(value)
-    except Exception:  # noqa: BLE001 - for people only: a value with a broken __len__ is a value all the same
+    except Exception:  # noqa: BLE001 - for display only: a value with a broken __len__ is still valid
         return None
 
 
@@ -237,4 +237,4 @@ def _describe(reference: Reference) -> str:
 
 
 def _cure(reference: Reference) -> str:
-    return f"Clear task {reference.producer.task_id!r} of that run to write it anew."
+    return f"Clear and re-run task {reference.producer.task_id!r} of that run."

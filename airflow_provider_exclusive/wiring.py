@@ -1,4 +1,4 @@
-"""The composition root: settings and, where one is named, a connection become this process's driver and store."""
+"""Create this process's driver and store from its settings and, if they name one, a connection (composition root)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from airflow_provider_exclusive.store import ExclusiveStore
 
 def current_store() -> ExclusiveStore:
     """
-    Return this process's store, made at first use.
+    Return this process's store, created on first use.
 
-    :raises ConfigurationError: if settings, keys or connection cannot be.
+    :raises ConfigurationError: if settings, keys or connection are invalid.
     """
     return _store()
 
 
 def current_driver() -> StorageDriver:
     """
-    Return this process's driver, made at first use; needs no key.
+    Return this process's driver, created on first use; this needs no key.
 
-    :raises ConfigurationError: if settings or connection cannot be.
+    :raises ConfigurationError: if settings or connection are invalid.
     """
     return _driver()
 
@@ -39,7 +39,7 @@ def current_audit() -> str:
 
 
 def offload_threshold() -> int:
-    """Return from which encoded size plain values go to the store, in bytes; 0 means never."""
+    """Return the encoded size from which plain values are written to the store, in bytes; 0 means never."""
     settings = _settings()
     return settings.offload_bytes if settings.has_configured_store else 0
 
@@ -51,7 +51,7 @@ def create_codecs(*, allow_cloudpickle: bool) -> CodecRegistry:
     return CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
 
 
-# A process's configuration does not change, and its connection is worth asking for only once.
+# A process's configuration does not change, so one look-up of its connection is enough.
 @functools.cache
 def _settings() -> config.Settings:
     return config.read_settings()
@@ -61,7 +61,7 @@ def _settings() -> config.Settings:
 def _driver() -> StorageDriver:
     settings = _settings()
     if settings.conn_id:
-        # Airflow imports the configured backend, and so this module, while it imports its own base hook.
+        # Imported late: Airflow imports the configured backend, and so this module, while it imports its own base hook.
         from airflow_provider_exclusive.hooks.exclusive import ExclusiveHook
 
         return ExclusiveHook(settings.conn_id).get_conn()

@@ -1,1 +1,1 @@
-"""What the backend costs and saves, measured: ``make bench``, and two smaller programs that run on their own."""
+"""Measure what the backend costs and saves: ``make bench``, and two smaller programs that run separately."""

@@ -40,7 +40,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         with running(letter, say) as bench:
             for name, measure_part in _parts(plan, is_last=letter == plan.stacks[-1]).items():
                 figures[name] = measure_part(bench, plan)
-                _write(measured, RESULTS / "partial.json")  # what is measured is kept, whatever becomes of the next
+                _write(measured, RESULTS / "partial.json")  # keeps what is measured, even if the next part fails
     return measured
 
 
@@ -60,7 +60,7 @@ def _write(measured: dict[str, Any], path: Path) -> None:
 
 
 def _targets(plan: Plan) -> tuple[Path, Path]:
-    """Return where JSON and chart go; only a whole measurement replaces what is published."""
+    """Return the paths of JSON and chart; only a full measurement replaces the published ones."""
     if plan == FULL_PLAN:
         return PUBLISHED, _CHART
     name = "quick" if plan == QUICK_PLAN else "partial"
@@ -70,7 +70,7 @@ def _targets(plan: Plan) -> tuple[Path, Path]:
 def main(arguments: list[str]) -> int:
     """Measure; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the gist in three minutes")
+    parser.add_argument("--quick", action="store_true", help="the essentials in three minutes")
     letters = ", ".join(f"{letter} = {backend}" for letter, backend in BACKENDS.items())
     parser.add_argument("--stacks", metavar="LETTERS", help=f"which backends, such as de: {letters}")
     parser.add_argument("--payloads", nargs="+", choices=PAYLOADS, help="only these, and no load")

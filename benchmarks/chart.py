@@ -1,4 +1,4 @@
-"""How many times as fast as Airflow's own backend each backend is, as a picture."""
+"""Draw how many times as fast as Airflow's own backend each backend is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DIRECTIONS: Final = ("pull", "push")
 
 
 def draw(measured: Mapping[str, Any], picture: Path) -> None:
-    """Write the chart; values that Airflow's own backend cannot carry are not in it."""
+    """Write the chart; it omits values that Airflow's own backend cannot serialize."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,14 +1,14 @@
 """
-What the plugin costs the API server: a plain read, an exclusive one, and one that was handed to a triggered run.
+Measure what the plugin costs the API server: for plain reads, exclusive reads, and reads of handed-over values.
 
 Usage: ``python -m benchmarks.decision_cost [--reads 200] [--rounds 3] [--pause 0.1]`` in the folder of this repository,
-with Airflow, psycopg2 and PostgreSQL's programs installed; needs no server beforehand. Two API servers on one
-PostgreSQL, one with the plugin and one without, answer the same reads in turn over loopback. Each round starts them
-anew and in the other order, because two processes of the same program differ by some percent. Then eight readers at
-once read the exclusive value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole
-requests as the client sees them, of the decision as the server's own timer (``exclusive.decision`` of Airflow's
-metrics) sees it, and, for the readers at once, of the one statement by which Airflow finds the row in these requests: a
-decision asks the database once, too, and waits as long for a processor.
+with Airflow, psycopg2 and PostgreSQL's programs installed; no running server is needed. Two API servers on one
+PostgreSQL, one with the plugin and one without, answer the same reads in turn over loopback. Each round restarts them
+in the other order, because two processes of the same program differ by some percent. Then eight readers at once read
+the exclusive value, each again and again after a pause. Prints medians and 99th percentiles in ms: of whole requests as
+the client sees them, of the decision as the server's own timer (``exclusive.decision`` of Airflow's metrics) sees it,
+and, for the readers at once, of the one statement by which Airflow finds the row in these requests. A decision queries
+the database once, too, and waits as long for a processor.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stack.postgres import postgres_server
 
 WARM_UP = 30
 READERS = 8
-PAUSE_SECONDS = 0.1  # of each reader; without one they wait for the server's only event loop, and for nothing else
+PAUSE_SECONDS = 0.1  # of each reader; without a pause, they only wait for the server's one event loop
 DAG = """
 import datetime
 from airflow.sdk import dag, task
@@ -71,7 +71,7 @@ triggered()
 
 
 def prepare(home: Path, database: str) -> None:
-    """Make this process and its children use an Airflow of their own in ``home``, on ``database``."""
+    """Make this process and its children use a separate Airflow in ``home``, on ``database``."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ |= {
@@ -128,7 +128,7 @@ class Reading:
 
 
 def readings(run_id: str, tokens: dict[str, str]) -> list[Reading]:
-    """What is read: a plain value, an exclusive one, and the same from the triggered run."""
+    """Return what is read: a plain value, an exclusive one, and the same one from the triggered run."""
     path = f"/execution/xcoms/cost/{quote(run_id, safe='')}/{{}}/return_value"
     return [
         Reading("plain", path.format("plain"), tokens["reader"]),
@@ -158,7 +158,7 @@ def measure_in_turn(reads: int, wanted: list[Reading], servers: dict[str, httpx.
     times: dict[str, list[float]] = defaultdict(list)
     for number in range(-WARM_UP, reads):
         turns = list(product(wanted, servers))
-        random.shuffle(turns)  # the first read after a pause is dearer, whichever it is
+        random.shuffle(turns)  # the first read after a pause is slower, whichever it is
         for reading, server in turns:
             elapsed, opened = read(servers[server], reading)
             is_decided = server == "plugin" and reading.name != "plain"
@@ -173,7 +173,7 @@ def measure_in_turn(reads: int, wanted: list[Reading], servers: dict[str, httpx.
 
 
 def measure_at_once(reads: int, reading: Reading, server: httpx.Client, pause: float) -> list[float]:
-    """Let several clients read the same, each after a pause."""
+    """Let several clients read the same value, each after a pause."""
 
     def read_after_pause(client: httpx.Client) -> float:
         time.sleep(random.uniform(0, 2 * pause))
@@ -188,7 +188,7 @@ def measure_at_once(reads: int, reading: Reading, server: httpx.Client, pause: f
 
 
 def read(client: httpx.Client, reading: Reading) -> tuple[float, bool]:
-    """Return how many ms one read took, and whether it came with a data key."""
+    """Return how many ms one read took, and whether the response has a data key."""
     begin = time.perf_counter()
     response = client.get(reading.path, headers={"Authorization": f"Bearer {reading.token}"})
     elapsed = (time.perf_counter() - begin) * 1000

@@ -1,4 +1,4 @@
-"""An API server with or without the plugin, which tells how long its decisions took; for ``decision_cost``."""
+"""An API server with or without the plugin that reports how long its decisions took; for ``decision_cost``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATEMENTS = "Airflow's own statement"
 
 
 def serve(port: int, *, with_plugin: bool) -> None:
-    """Be an API server until killed."""
+    """Run an API server until it is killed."""
     import uvicorn
     from airflow.api_fastapi.app import create_app
 
@@ -33,9 +33,9 @@ def serve(port: int, *, with_plugin: bool) -> None:
 
 def keep_decision_times(app: Any) -> None:
     """
-    Take the place of a metrics server: :data:`TIMES` answers what was measured since it was last asked.
+    Replace a metrics server: a request to :data:`TIMES` returns what was measured since the last one.
 
-    That is the times of the decisions, and of Airflow's own statement that finds the row of an XCom, in ms each.
+    These are the times of the decisions, and of Airflow's own statement that finds the row of an XCom, in ms.
     """
     from airflow._shared.observability.metrics import stats
     from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
@@ -65,7 +65,7 @@ def keep_decision_times(app: Any) -> None:
 
 
 def keep_statement_times() -> list[float]:
-    """Return a list that grows by the ms of each of Airflow's own look-ups of an XCom, of the database alone."""
+    """Return a list that grows by the time, in ms, of each of Airflow's own database queries for an XCom."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
@@ -85,7 +85,7 @@ def keep_statement_times() -> list[float]:
 
 @contextmanager
 def api_server(*, with_plugin: bool) -> Iterator[httpx.Client]:
-    """A client of an API server in a process of its own, once that answers."""
+    """Run an API server in a separate process, and yield a client once it answers."""
     port = free_port()
     mode = "with" if with_plugin else "without"
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.decision_server", str(port), mode])

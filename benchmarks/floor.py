@@ -1,5 +1,5 @@
 """
-What no backend can be faster than: the bytes through a loopback socket, and the codec alone.
+The lower limits for every backend: the bytes through a loopback socket, and the codec alone.
 
 The third part of the floor, Airflow's own round trip for a tiny value, is measured by :mod:`benchmarks.probe`.
 """
@@ -47,14 +47,14 @@ class Wire:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fetch(self, size: int) -> bytearray:
-        """Ask for ``size`` bytes and return them in memory of their own, as every pull has to."""
+        """Request ``size`` bytes and return them in new memory, as every pull must."""
         self._socket.sendall(_REQUEST.pack(_SEND, size))
         received = bytearray(size)
         _receive_into(self._socket, memoryview(received))
         return received
 
     def send(self, payload: bytes, *, is_kept: bool = False) -> None:
-        """Send bytes and wait until they were received, into memory of their own if they are kept, as by any store."""
+        """Send bytes and wait until they are received; if ``is_kept``, into new memory, as every store must."""
         self._socket.sendall(_REQUEST.pack(_KEEP if is_kept else _RECEIVE, len(payload)))
         self._socket.sendall(payload)
         _receive_into(self._socket, memoryview(bytearray(1)))

@@ -1,4 +1,4 @@
-"""The goals of the hardened backend on Redis, and whether they are met: ratios that come from one task each."""
+"""The goals of the hardened backend on Redis, and whether they are met; each ratio is measured in one task."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Goal:
 
 
 def judge(measured: Mapping[str, Any]) -> list[Goal]:
-    """Return the goals that what was measured can speak to."""
+    """Return the goals that can be judged from what was measured."""
     stacks = measured["stacks"]
     if (figures := stacks.get(_OURS)) is None:
         return []
@@ -91,7 +91,7 @@ def _against_own(figures: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def _against_others(stacks: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[Goal]:
-    """Compare what each backend makes of Airflow's own time in its own stack."""
+    """Compare the backends by their ratios to Airflow's own backend in the same stack."""
     for name, what in ((name, what) for name in figures["payloads"] for what in ("push", "pull")):
         of_own = {letter: _of_own(stack["payloads"][name], what) for letter, stack in stacks.items()}
         ours, title = of_own.get(_OURS), PAYLOADS[name].title
@@ -141,7 +141,7 @@ def _of_own(found: Mapping[str, Any], what: str) -> float | None:
 
 
 def _median(found: Mapping[str, Any], what: str, side: str) -> float:
-    """Return a median in ms, or 0 if that side does not take the value."""
+    """Return a median in ms, or 0 if that side cannot serialize the value."""
     return float(found[what]["operations"].get(side, {}).get("median", 0))
 
 

@@ -1,11 +1,11 @@
 """
-What ``from airflow_provider_exclusive import exclusive_task`` adds to importing Airflow's own authoring interface.
+Measure what importing ``exclusive_task`` adds to importing Airflow's own authoring interface.
 
 ``python benchmarks/import_time.py [--rounds 7] [--most 30]`` starts fresh interpreters, taking turns with and without
 the import, and prints medians in milliseconds of processor time, which other work on the machine disturbs least. Both
-are timed from inside, so starting Python does not count. Importing Airflow takes seconds and scatters by more than the
-difference, so the import statement alone is timed as well; that is what the promise is held against. The exit status
-is 1 if it is broken.
+are timed from inside, so starting Python does not count. Importing Airflow takes seconds and varies by more than the
+difference, so the import statement alone is timed as well; the promise is about that one. The exit status is 1 if the
+promise is broken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Import:
 
 
 def measure(program: str, environment: dict[str, str]) -> Import:
-    """Run ``program`` in an interpreter of its own."""
+    """Run ``program`` in a new interpreter."""
     done = subprocess.run([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True)
     return Import(*json.loads(done.stdout.splitlines()[-1]))
 
@@ -70,7 +70,7 @@ def measure_all(rounds: int) -> tuple[list[Import], list[Import]]:
 
 
 def report(measured: list[Import], baseline: list[Import]) -> float:
-    """Print the medians and return that of the promise."""
+    """Print the medians and return the one that the promise is about."""
     print(f"{len(measured)} rounds, processor time in ms: median (least to most)")
     print(f"  airflow.sdk, dag, task              {_summary([run.total for run in baseline])}")
     print(f"  the same and exclusive_task         {_summary([run.total for run in measured])}")

@@ -12,7 +12,7 @@ from benchmarks.stacks import Bench
 
 _FIRST_PAYLOAD = "text-10k"
 _PLAIN_REPETITIONS = 500
-# What the row holds on disk, compressed as PostgreSQL does; the JSON column in full would be more.
+# The bytes of the row on disk, as PostgreSQL compresses it; the full JSON would be larger.
 _ROW_BYTES = (
     "SELECT pg_column_size(value) AS stored, octet_length(CAST(value AS TEXT)) AS text FROM {{xcom}} "
     "WHERE key = '{key}'"

@@ -1,4 +1,4 @@
-"""Many tasks at once: pulls per second, runs per second, what the metadata database grows by, and mapped fan-in."""
+"""Many tasks at once: pulls per second, tasks per second, growth of the metadata database, and mapped fan-in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TABLE_BYTES = "SELECT pg_total_relation_size('{xcom}') AS bytes"
 
 
 def measure_readers(bench: Bench, plan: Plan) -> dict[str, Any]:
-    """Return by number of readers how many 1 MB values they pull per second together, on each side."""
+    """Return how many 1 MB values all readers together pull per second on each side, by number of readers."""
     measured = {}
     seconds = plan.phase_seconds * PHASES.count(SIDES[0])
     for readers in plan.readers:
@@ -67,7 +67,7 @@ def measure_mapped(bench: Bench, plan: Plan) -> dict[str, Any]:
 
 
 def _run_mix(bench: Bench, dag_id: str, name: str, side: str, runs: int) -> float:
-    """Start so many runs at once, and return finished tasks per second."""
+    """Start ``runs`` runs at once, and return finished tasks per second."""
     order = bench.order(f"mix-{name}", side=side)
     tasks = runs * (2 if dag_id == _WHOLE_MIX else 1)
     begin = time.monotonic()
@@ -77,7 +77,7 @@ def _run_mix(bench: Bench, dag_id: str, name: str, side: str, runs: int) -> floa
 
 
 def _batches(plan: Plan) -> Iterator[tuple[str, int]]:
-    """Yield how many runs to start at once: as many as readers; then, for the growth alone, runs that only push."""
+    """Yield Dags and how many runs to start at once: as many as readers; then, for the growth, runs that only push."""
     yield from ((_WHOLE_MIX, readers) for readers in plan.readers)
     left = plan.mix_runs - sum(plan.readers)
     while left > 0:

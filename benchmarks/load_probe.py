@@ -15,7 +15,7 @@ from benchmarks.probe import OWN, SIDES, THEIRS, Task
 
 PHASES: Final = (OWN, THEIRS, THEIRS, OWN)
 PUSHED: Final = "pushed"
-"""Appears among the results once the outputs of the mapped task are there."""
+"""A file that appears among the results once the outputs of the mapped task are pushed."""
 _PAUSE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 300.0
 
@@ -52,7 +52,7 @@ def push_mix() -> None:
 
 
 def pull_mix() -> None:
-    """Pull it."""
+    """Pull the mix."""
     task = Task.current()
     for key in mix():
         task.pull(task.order.side, key, task_id="produce")
@@ -60,7 +60,7 @@ def pull_mix() -> None:
 
 
 def pull_mapped(count: int) -> None:
-    """Pull the outputs of all map indexes at once, by turns, and once each by Airflow's own backend one by one."""
+    """Pull the outputs of all map indexes at once on both sides, and then one by one with Airflow's own backend."""
     task = Task.current()
     await_file(Path(task.order.results) / PUSHED)
     task.leave("mapped", {str(size): _pull_mapped(task, size, count) for size in mapped_outputs.SIZES})
@@ -75,7 +75,7 @@ def _pull_mapped(task: Task, size: int, count: int) -> dict[str, list[float]]:
                 values = task.pull_all(side, f"{side}-{size}", task_id=mapped_outputs.TASK)
                 seconds[side].append(time.perf_counter() - begin)
                 if values != [text(size)] * count:
-                    raise AssertionError(f"{side}: {len(values or [])} values came, expected {count} equal ones")
+                    raise AssertionError(f"{side}: got {len(values or [])} values, expected {count} equal ones")
         seconds["requests to Redis"].append(requests["sent"] - requests_before)
     begin = time.perf_counter()
     for map_index in range(count):
@@ -105,20 +105,20 @@ def _redis_requests() -> Iterator[Counter[str]]:
 
 
 def await_file(path: Path) -> None:
-    """Wait until somebody has made a file."""
+    """Wait until a file exists."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not path.exists():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path.name} did not come within {_PATIENCE_SECONDS:g} s.")
+            raise TimeoutError(f"{path.name} did not appear within {_PATIENCE_SECONDS:g} s.")
         time.sleep(0.1)
 
 
 def _meet(folder: Path, readers: int, number: int) -> float:
-    """Wait until all readers are here, and return when all of them begin, in seconds since 1970."""
+    """Wait until all readers are ready, and return when all of them start, in seconds since 1970."""
     (folder / f"ready-{number}").touch()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while len(ready := list(folder.glob("ready-*"))) < readers:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(ready)} of {readers} readers came within {_PATIENCE_SECONDS:g} s.")
+            raise TimeoutError(f"Only {len(ready)} of {readers} readers were ready within {_PATIENCE_SECONDS:g} s.")
         time.sleep(0.05)
     return max(path.stat().st_mtime for path in ready) + _PAUSE_SECONDS

@@ -1,9 +1,9 @@
 """
-Outputs of many map indexes, pushed to the API server as their task instances would push them.
+Push outputs of many map indexes to the API server, as their task instances would push them.
 
 A process for each of a thousand task instances would take a quarter of an hour, and only the pull of their outputs is
-measured. So the scheduler makes the task instances, of an operator that it never runs, and one process pushes for all
-of them: each output by the token of its own task instance, through the API server, sealed by this package.
+measured. So the scheduler creates task instances of an operator that it never runs, and one process pushes for all of
+them: each output with the token of its task instance, through the API server, sealed by this package.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.probe import SIDES, THEIRS
 TASK: Final = "produce"
 READER: Final = "gather"
 SIZES: Final = (64, 2048)
-"""Characters of a mapped value: one that rides in the row, and one that lies in the store."""
+"""Characters of a mapped value: one that is stored in the row, and one in the store."""
 
 
 def push(dag_id: str, run_id: str, api_server_url: str) -> None:

@@ -1,4 +1,4 @@
-"""The values that are measured; the same in every process, so that a consumer can tell whether it got what was sent."""
+"""The values that are measured; the same in every process, so that a consumer can check what it received."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Payload:
 
     :param title: what to call it in a table.
     :param make: builds it from an amount: characters, rows or bytes.
-    :param repetitions: at most so many pushes, so that they fit into memory together.
+    :param repetitions: limit on the pushes, so that all of them fit into memory together.
     """
 
     title: str
@@ -36,17 +36,17 @@ class Payload:
         return self.make(self.amount)
 
     def sample(self) -> Any:
-        """Return a tiny value of the same type, to load what such values need before anything is timed."""
+        """Return a tiny value of the same type, to import what such values need before anything is timed."""
         return self.make(_SAMPLE)
 
 
 def text(length: int) -> str:
-    """Return characters that no database compresses."""
+    """Return characters that no database can compress."""
     return base64.b64encode(random.Random(_SEED).randbytes(length)).decode()[:length]
 
 
 def rows(count: int) -> list[dict[str, Any]]:
-    """Return what a query or an API typically yields."""
+    """Return rows as a query or an API typically returns them."""
     numbers = random.Random(_SEED)
     return [{"id": number, "name": f"row-{number}", "amount": numbers.random()} for number in range(count)]
 
@@ -61,7 +61,7 @@ def floats(count: int) -> Any:
 
 
 def mixed(count: int) -> Any:
-    """Return a DataFrame of strings, dates and numbers, a tenth of each missing; some 60 bytes a row."""
+    """Return a DataFrame of strings, dates and numbers, a tenth of each missing; about 60 bytes a row."""
     import numpy as np
     import pandas as pd
 

@@ -1,8 +1,8 @@
 """
-A Redis backend in the style people publish: JSON in Redis, a reference in the row; no encryption, no scope.
+A Redis backend in the usual published style: JSON in Redis, a reference in the row; no encryption, no scope.
 
-It is kept as fast as its style allows: one client per process, and its address from the environment rather than from
-an Airflow connection looked up on every call, as the published ones do.
+It is kept as fast as its style allows: one client per process, and its address from the environment, not from an
+Airflow connection that is looked up on every call, as the published ones do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIFE_SECONDS: Final = 7 * 86400
 
 
 class PlainRedisXComBackend(BaseXCom):
-    """Keeps every value in Redis."""
+    """A backend that stores every value in Redis."""
 
     @staticmethod
     def serialize_value(
@@ -34,14 +34,14 @@ class PlainRedisXComBackend(BaseXCom):
         run_id: str | None = None,
         map_index: int | None = None,
     ) -> Any:
-        """Store the value and return where it lies."""
+        """Store the value and return where it is stored."""
         place = f"{dag_id}:{run_id}:{task_id}:{map_index}:{key}:{uuid.uuid4()}"
         _client().set(place, json.dumps(value, cls=XComEncoder), ex=_LIFE_SECONDS)
         return BaseXCom.serialize_value(_PREFIX + place)
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
-        """Return the value that lies where the row says."""
+        """Return the value that is stored where the row says."""
         place = BaseXCom.deserialize_value(result)
         if not isinstance(place, str) or not place.startswith(_PREFIX):
             return place

@@ -1,4 +1,4 @@
-"""How much is measured: everything in about half an hour, or the gist of it in three minutes."""
+"""How much is measured: everything in about half an hour, or the essentials in three minutes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from benchmarks.payloads import PAYLOADS, QUICK
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    One extent of measuring.
+    What one measurement covers.
 
-    :param stacks: letters of :data:`benchmarks.stacks.BACKENDS`; the last gets the load.
+    :param stacks: letters of :data:`benchmarks.stacks.BACKENDS`; load is measured on the last one only.
     :param payloads: names of :data:`benchmarks.payloads.PAYLOADS`.
     :param repetitions: of each push and each pull, at most.
-    :param seconds: for the pushes of one payload, and again for its pulls, unless there are very few by then.
+    :param seconds: limit for the pushes of one payload, and again for its pulls, once there are enough of them.
     :param first: fresh tasks for each side of a first push and a first pull; at least 1.
     :param readers: numbers of tasks that pull at the same time, and of runs that do.
-    :param phase_seconds: how long readers pull from one side before they turn to the other.
+    :param phase_seconds: how long readers pull from one side before they switch to the other.
     :param mix_runs: runs of the stated mix, for each side.
     :param mapped: map indexes that one task pulls.
     :param with_load: whether to measure readers, mix and mapped tasks at all.

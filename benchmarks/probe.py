@@ -1,8 +1,8 @@
 """
 What the tasks of ``benchmarks/dags`` do: call Airflow's own ``BaseXCom`` and the configured backend in turn.
 
-Both run in one process, and so do the parts of the floor, so that whatever disturbs the machine disturbs all alike. A
-task leaves what it measured in a file; nothing of it goes through XCom.
+Both run in one process, and so do the parts of the floor, so that a disturbance of the machine affects all alike. A
+task writes what it measured to a file; XCom is not used for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.usage import cpu_seconds, peak_memory
 OWN, THEIRS, ROUND_TRIP, SOCKET, CODEC = "own", "theirs", "round trip", "socket", "codec"
 KEEPING_SOCKET: Final = "socket that keeps"
 SIDES: Final = (OWN, THEIRS)
-_LEAST_REPETITIONS: Final = 11  # whatever the time: a median of four is the luck of one run
+_LEAST_REPETITIONS: Final = 11  # however long they take: a median of four depends too much on chance
 _TINY: Final = "tiny"
 
 Operation = Callable[[int], Any]
@@ -34,13 +34,13 @@ Operation = Callable[[int], Any]
 @dataclass(frozen=True, slots=True)
 class Order:
     """
-    What a run is asked to measure: the ``conf`` of its Dag run.
+    What a run must measure: the ``conf`` of its Dag run.
 
     :param results: the folder of its result files.
     :param payload: a name of :data:`benchmarks.payloads.PAYLOADS`.
     :param side: for Dags that exercise one side only.
-    :param repetitions: at most so often.
-    :param seconds: for at most so long.
+    :param repetitions: how often at most.
+    :param seconds: how long at most.
     :param floor_port: of :func:`benchmarks.floor.socket_server`.
     :param api_server: the ids of the API server's processes.
     """
@@ -60,7 +60,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The running task instance, as far as XComs go."""
+    """The running task instance, as far as XComs are concerned."""
 
     order: Order
     dag_id: str
@@ -70,7 +70,7 @@ class Task:
 
     @classmethod
     def current(cls) -> Task:
-        """Return that of this process."""
+        """Return the task of this process."""
         from airflow.sdk import get_current_context
 
         context: Any = get_current_context()
@@ -79,21 +79,21 @@ class Task:
         return cls(Order(**context["dag_run"].conf), ti.dag_id, ti.run_id, ti.task_id, map_index)
 
     def push(self, side: str, key: str, value: Any) -> None:
-        """Push by Airflow's own backend or by the configured one, at this task's own coordinates."""
+        """Push with Airflow's own backend or the configured one, at this task's coordinates."""
         where = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id, "map_index": self.map_index}
         backend(side).set(key, value, **where)
 
     def pull(self, side: str, key: str, *, task_id: str, map_index: int = -1) -> Any:
-        """Pull by one of them."""
+        """Pull with one of them."""
         where = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "map_index": map_index}
         return backend(side).get_one(key=key, **where)
 
     def pull_all(self, side: str, key: str, *, task_id: str) -> Any:
-        """Pull the values of all map indexes by one of them, as ``xcom_pull(task_ids=…)`` does."""
+        """Pull the values of all map indexes with one of them, as ``xcom_pull(task_ids=…)`` does."""
         return backend(side).get_all(key=key, dag_id=self.dag_id, run_id=self.run_id, task_id=task_id)
 
     def leave(self, name: str, measured: Mapping[str, Any]) -> None:
-        """Write a result file; a reader sees it whole or not at all."""
+        """Write a result file atomically: a reader sees all of it or nothing."""
         folder = Path(self.order.results)
         unfinished = folder / f".{name}.{os.getpid()}"
         unfinished.write_text(json.dumps(measured), encoding="utf-8")
@@ -109,7 +109,7 @@ def backend(side: str) -> Any:
 
 
 def measure_pushes() -> None:
-    """Push the payload again and again, each time under keys of its own."""
+    """Push the payload again and again, each time under new keys."""
     task = Task.current()
     payload = PAYLOADS[task.order.payload]
     refusals = _try_out(task, payload)
@@ -139,15 +139,17 @@ def measure_pulls() -> None:
     pushed = task.pull(OWN, "pushed", task_id="push")
     sides = [side for side in SIDES if task.pull(side, f"{side}-sample", task_id="push") is not None]
     peaks, faithful = {}, {}
-    # Before anything else of this size: memory that was freed and kept by an allocator would hide a peak. Airflow's own
-    # backend comes second, so its peak is the one that may look too small.
+    # Before anything else of this size: memory that an allocator keeps after it was freed would hide a peak. Airflow's
+    # own backend comes second, so its peak is the one that may look too small.
     for side in reversed(sides):
         pulled, peaks[side] = peak_memory(partial(task.pull, side, peak_key(side, task.order.payload), task_id="push"))
         faithful[side] = same(pulled, payload.build())
         del pulled
     codecs, wire = _codecs(), Wire(task.order.floor_port)
     name, pieces = codecs.encode(payload.build())
-    encoded = bytearray().join(pieces)  # a value may keep it, as it may keep the memory of a payload that was pulled
+    encoded = bytearray().join(
+        pieces
+    )  # writable: a value may keep it, as it may keep the memory that a pull decrypts into
     operations: dict[str, Operation] = {
         **{side: _puller(task, side, pushed) for side in sides},
         ROUND_TRIP: lambda number: task.pull(OWN, f"{_TINY}-{number % pushed}", task_id="push"),
@@ -159,7 +161,7 @@ def measure_pulls() -> None:
 
 
 def measure_plain() -> None:
-    """Push and pull tiny values of a plain task, which the configured backend has to leave alone."""
+    """Push and pull tiny values of a plain task, which the configured backend must not change."""
     task = Task.current()
     operations: dict[str, Operation] = {}
     for side in SIDES:
@@ -183,7 +185,7 @@ def measure_first(what: str, side: str) -> None:
 
 
 def peak_key(side: str, payload: str) -> str:
-    """Return the key of the one push whose memory and row are looked at."""
+    """Return the key of the push whose memory and row are measured."""
     return f"{side}-peak-{payload}"
 
 
@@ -196,12 +198,12 @@ def _puller(task: Task, side: str, pushed: int, *, task_id: str = "push") -> Ope
 
 
 def _try_out(task: Task, payload: Payload) -> dict[str, str]:
-    """Push a tiny value of the type, and return why a side does not take it, if so."""
+    """Push a tiny value of the type, and return why a side refuses it, if it does."""
     refusals = {}
     for side in SIDES:
         try:
             task.push(side, f"{side}-sample", payload.sample())
-        except Exception as refusal:  # noqa: BLE001  # whatever it is: it is a result, and the table shows it
+        except Exception as refusal:  # noqa: BLE001  # any error is a result, and the table shows it
             refusals[side] = f"{type(refusal).__name__}: {str(refusal).splitlines()[0][:80]}"
     return refusals
 
@@ -216,8 +218,8 @@ def _take_turns(operations: Mapping[str, Operation], task: Task, *, most: int) -
     """
     Run all operations in random order, again and again, until the order's repetitions or seconds are used up.
 
-    A tiny pull that is not timed comes before each: an API server has not done with 20 MB of JSON when it has answered,
-    and whatever came next would pay for that.
+    A tiny pull that is not timed precedes each one: an API server is still busy with 20 MB of JSON after it has
+    answered, and the next operation would pay for that.
     """
     samples: dict[str, list[dict[str, float]]] = defaultdict(list)
     turns = list(operations.items())
@@ -233,7 +235,7 @@ def _take_turns(operations: Mapping[str, Operation], task: Task, *, most: int) -
 
 
 def _sample(operation: Operation, number: int, api_server: list[int]) -> dict[str, float]:
-    """Return seconds: of the clock, of this worker's processors (task and supervisor) and of the API server's."""
+    """Return seconds: by the clock, of processor time of this worker (task and supervisor) and of the API server."""
     worker = (os.getpid(), os.getppid())
     worker_before, server_before = cpu_seconds(worker), cpu_seconds(api_server)
     begin = time.perf_counter()

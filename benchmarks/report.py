@@ -16,7 +16,7 @@ from benchmarks.probe import OWN, SIDES, THEIRS
 from benchmarks.results import DIRECTIONS, medians
 
 _MEGABYTE: Final = 1e6
-_LEAST_FOR_PEAK: Final = 7e6  # below, what a process uses anyway is larger than the payload
+_LEAST_FOR_PEAK: Final = 7e6  # below that, a process uses more memory anyway than the payload has
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Pair:
 
     @property
     def times_better(self) -> float:
-        """How many times as good the measured one is; nan where there is nothing to divide by."""
+        """How many times as good the measured one is; nan if that would divide by zero."""
         better, worse = (self.theirs, self.own) if self.more_is_better else (self.own, self.theirs)
         return better / worse if worse else math.nan
 
 
 def print_report(console: Console, measured: Mapping[str, Any]) -> None:
-    """Print everything that was measured; medians unless said otherwise."""
+    """Print everything that was measured; medians unless stated otherwise."""
     for name, what in measured["measured_with"].items():
         console.print(f"{name}: {what}", markup=False, highlight=False)
     for figures in measured["stacks"].values():

@@ -1,4 +1,4 @@
-"""Result files, and the figures that are made of samples."""
+"""Result files, and figures that are computed from samples."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ RESULTS: Final = Path(__file__).resolve().parent / "results"
 PUBLISHED: Final = RESULTS / "latest.json"
 DIRECTIONS: Final = ("push", "pull")
 FLOORS: Final = {"floor": SOCKET, "floor_of_a_store": KEEPING_SOCKET}
-"""By the name of a floor: what the bytes go through."""
+"""The operation that sends the bytes, by the name of the floor."""
 
 Samples = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def read_results(folder: str) -> dict[str, Any]:
-    """Return the results that tasks have left in a folder so far, by name."""
+    """Return the results that tasks have written to a folder so far, by name."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("[!.]*.json"))}
 
 
 def read_published() -> dict[str, Any]:
-    """Return the last whole measurement."""
+    """Return the last full measurement."""
     measured: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return measured
 
 
 def summarise(samples: Samples) -> dict[str, dict[str, float]]:
-    """Return by operation: median and 95th percentile of the clock, mean processor times, all in ms; and how many."""
+    """Return for each operation: median and 95th percentile by the clock, mean processor times (ms), the count."""
     return {name: _figures(found) for name, found in samples.items()}
 
 
@@ -39,7 +39,7 @@ def floors_of(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """
     Return floors in ms: Airflow's round trip, the bytes through a socket and the codec.
 
-    ``floor_of_a_store`` of a push is that with a process at the other end which keeps the bytes, as every store has to.
+    For a push, ``floor_of_a_store`` is the floor with a process at the other end that keeps the bytes, as a store must.
     """
     return {
         name: sum(figures[part]["median"] for part in (ROUND_TRIP, socket, CODEC))
@@ -49,7 +49,7 @@ def floors_of(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def medians(found: Mapping[str, Any]) -> list[float | None]:
-    """Return the medians of both sides in one direction, in ms; None for a side that does not take the value."""
+    """Return the medians of both sides in one direction, in ms; None for a side that cannot serialize the value."""
     return [found["operations"].get(side, {}).get("median") for side in SIDES]
 
 

@@ -1,4 +1,4 @@
-"""One Airflow per backend: PostgreSQL, API server, scheduler with LocalExecutor, Dag processor, and perhaps Redis."""
+"""One Airflow per backend: PostgreSQL, API server, scheduler with LocalExecutor, Dag processor, and Redis if needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BACKENDS: Final = {
     "e": "exclusive, Redis, hardened",
 }
 _PARALLELISM: Final = 36
-_OFFLOAD_BYTES: Final = 1000  # near [exclusive] inline_bytes, so that both keep about the same values in the row
+_OFFLOAD_BYTES: Final = 1000  # near [exclusive] inline_bytes, so that both store about the same values in the row
 _PATIENCE_SECONDS: Final = 1800.0
 _LOOKS: Final = 5.0
 
@@ -53,7 +53,7 @@ class Bench:
     say: Say
 
     def order(self, name: str, **wishes: Any) -> Order:
-        """Return an order whose results go to a folder of their own."""
+        """Return an order whose results are written to a new folder."""
         results = self.folder / name
         results.mkdir(exist_ok=True)
         return Order(str(results), floor_port=self.floor_port, api_server=self.api_server, **wishes)
@@ -62,7 +62,7 @@ class Bench:
         """
         Run a Dag once; see :meth:`wait`.
 
-        :param expected: how many result files its tasks leave.
+        :param expected: how many result files its tasks write.
         """
         run_id = self.stack.trigger(dag_id, order.conf())
         return self.wait(dag_id, [run_id], order, expected=expected)
@@ -71,7 +71,7 @@ class Bench:
         """
         Wait for the results of runs and for their ends, and return the results by name.
 
-        It asks the API server as seldom as can be, which is busy with being measured.
+        It queries the API server as rarely as possible, because that would disturb the measurement.
 
         :raises ServerFailedError: if a run fails.
         """
@@ -88,15 +88,15 @@ class Bench:
         return read_results(order.results)
 
     def query(self, statement: str) -> dict[str, Any]:
-        """Ask the metadata database for one row about the XComs, whose table is called ``{xcom}`` here."""
+        """Query the metadata database for one row; ``{xcom}`` in the statement stands for the XCom table."""
         table = "xcom_v2" if self.stack.metadata.query("SELECT to_regclass('xcom_v2') AS name")[0]["name"] else "xcom"
         return self.stack.metadata.query(statement.format(xcom=table))[0]
 
     def push_mapped(self, dag_id: str, run_id: str, count: int) -> None:
         """
-        Push the outputs of :mod:`benchmarks.mapped_outputs` once the scheduler has made their task instances.
+        Push the outputs of :mod:`benchmarks.mapped_outputs` once the scheduler has created their task instances.
 
-        :raises ServerFailedError: if it does not make them, or they cannot be pushed.
+        :raises ServerFailedError: if it does not create them, or the outputs cannot be pushed.
         """
         made = f"SELECT count(*) AS made FROM task_instance WHERE run_id = '{run_id}' AND state = 'success'"
         wait_until(lambda: self.query(made)["made"] >= count, servers=(), timeout=300, what=f"{count} task instances")
@@ -179,7 +179,7 @@ _BUILDERS: Final = {"b": _object_storage, "c": _plain_redis, "d": _files, "e": _
 
 
 def _api_server() -> list[int]:
-    """Return the ids of the processes of this process's one API server."""
+    """Return the ids of the processes of the one API server that this process runs."""
     children = psutil.Process().children(recursive=True)
     names = {child.pid: " ".join(child.cmdline()).replace("_", "-") for child in children}
     if found := [pid for pid, name in names.items() if "api-server" in name]:

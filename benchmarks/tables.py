@@ -1,7 +1,7 @@
 """
-``python -m benchmarks.tables``: what was measured and published, as the tables of README and ``docs/performance.md``.
+``python -m benchmarks.tables``: print the published figures as the tables of README and ``docs/performance.md``.
 
-A test holds both pages against it.
+A test checks both pages against them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _DIGITS: Final = 3
 
 
 def speed_ups(measured: Mapping[str, Any]) -> str:
-    """Return how many times as fast as Airflow's own backend the hardened one is, where that takes the value."""
+    """Return how many times as fast as Airflow's own backend the hardened one is, if both can serialize the value."""
     payloads = measured["stacks"][_OURS]["payloads"]
     rows = ([PAYLOADS[name].title, *_ratios(found)] for name, found in payloads.items() if not found["refusals"])
     return _table(["value", *DIRECTIONS], rows)
 
 
 def latencies(measured: Mapping[str, Any]) -> str:
-    """Return medians of the hardened backend in ms, beside Airflow's own and over the floors."""
+    """Return medians of the hardened backend in ms, with Airflow's own, and their ratios to the floors."""
     heading = ["value"]
     for what in DIRECTIONS:
         heading += [f"{what}, own", what, "times", *_FLOORS[what]]
@@ -41,7 +41,7 @@ def latencies(measured: Mapping[str, Any]) -> str:
 
 
 def backends(measured: Mapping[str, Any]) -> str:
-    """Return for each backend how many times as fast as Airflow's own it is."""
+    """Return how many times as fast as Airflow's own each backend is."""
     stacks = measured["stacks"]
     rows = (
         [PAYLOADS[name].title, *(", ".join(_ratios(stack["payloads"][name])) for stack in stacks.values())]
@@ -69,7 +69,7 @@ def _ratio(own: float | None, theirs: float | None) -> str:
 
 
 def _figure(number: float) -> str:
-    """Return a number with three digits, or with all that are before the point."""
+    """Return a number with three digits, or with all digits before the decimal point."""
     before_point = max(0, math.floor(math.log10(number))) + 1
     return f"{number:,.{max(0, _DIGITS - before_point)}f}"
 

@@ -1,4 +1,4 @@
-"""What processes use, as Linux counts it: processor time in nanoseconds, and the high-water mark of memory."""
+"""Resource usage of processes as Linux counts it: processor time in nanoseconds, and peak memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def peak_memory(operation: Callable[[], Any]) -> tuple[Any, int]:
-    """Return what ``operation`` returns, and by how many bytes this process grew at most meanwhile."""
+    """Return what ``operation`` returns, and by how many bytes this process grew at most while it ran."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text(_RESET_HIGH_WATER_MARK, encoding="ascii")
     before = _status("VmRSS")

@@ -1,4 +1,4 @@
-"""``python -m demo``: a real Airflow runs the example Dags; exit code 0 if all is as it should be."""
+"""``python -m demo``: a real Airflow runs the example Dags; the exit code is 0 if everything is as expected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READABLE_WIDTH = 160
 
 class Demonstration:
     """
-    One showing of the example Dags.
+    One run of the demonstration.
 
     :param store: ``"files"`` or ``"redis"``.
     :param keep: whether to leave the UI open until Ctrl-C.
@@ -108,7 +108,7 @@ class Demonstration:
 def main(arguments: list[str]) -> int:
     """Run the demonstration; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="A real Airflow runs the example Dags.")
-    parser.add_argument("--store", choices=("files", "redis"), default="files", help="where payloads lie")
+    parser.add_argument("--store", choices=("files", "redis"), default="files", help="where payloads are stored")
     parser.add_argument("--keep", action="store_true", help="leave the UI open until Ctrl-C")
     options = parser.parse_args(arguments)
     with stop_on_sigterm():

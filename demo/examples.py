@@ -1,4 +1,4 @@
-"""What has to come out when the example Dags run: who reads what, what each reader says of it, and who is refused."""
+"""What the example Dags must do: who reads what, what each reader logs, and who is refused."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Refusal:
     """
     An output that does not arrive.
 
-    :param reader: the task that asks for it.
+    :param reader: the task that requests it.
     :param because: what the error must say.
-    :param secret: what must not occur in the log of the reader.
+    :param secret: what must not be in the log of the reader.
     """
 
     producer: str
@@ -45,7 +45,7 @@ class Example:
     """
     One example Dag and everything that is expected of its run.
 
-    :param triggered_by: the example whose run triggers the one to look at; empty if it is started by itself.
+    :param triggered_by: the example whose run triggers this one; empty if it is started directly.
     :param waits: whether it waits for a run that only a scheduler starts, so that ``dag.test()`` would wait for ever.
     """
 
@@ -57,7 +57,7 @@ class Example:
 
     @property
     def failing_tasks(self) -> frozenset[str]:
-        """The tasks that fail by design; every other one has to succeed."""
+        """The tasks that fail by design; every other task must succeed."""
         return frozenset(refusal.reader for refusal in self.refusals)
 
 

@@ -1,8 +1,8 @@
 """
-Open references and weigh their values; runs with the environment of the stack, reads rows and writes JSON.
+Open references and measure their values; runs with the environment of the stack, reads rows and writes JSON.
 
-It opens each value in the producer's name, who may always read its own, and asks Airflow's own backend what it would
-have put into the metadata database instead.
+It opens each value as its producer, which may always read it, and finds out what Airflow's own backend would have
+stored in the metadata database instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_exclusive.wiring import current_store
 
 
 def weigh(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a value's type, and the bytes that Airflow's own backend needs for it: None if it cannot take it."""
+    """Return a value's type, and its size in bytes in Airflow's own backend, or None if that cannot serialize it."""
     reference = Reference.from_row(row)
     value = current_store().get(reference, reader=reference.producer)
     return {"type": type(value).__name__, "own_bytes": _own_bytes(value)}

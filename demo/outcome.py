@@ -1,4 +1,4 @@
-"""Whether a run of an example Dag did what it has to do, as its states, logs and rows tell."""
+"""Check a run of an example Dag by its states, logs and rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.metadata import XComRow
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What came of one run.
+    The outcome of one run.
 
     :param rows: the XComs it left in the metadata database.
     :param faults: what is wrong, a sentence each; empty if every value arrived and every intruder was refused.
@@ -27,7 +27,7 @@ class Outcome:
 
 def run_of(stack: AirflowStack, example: Example, run_id: str) -> str:
     """
-    Return the run to look at.
+    Return the run to check.
 
     :param run_id: the run that was started: of the example itself, or of the one that triggers it.
     """
@@ -38,7 +38,7 @@ def run_of(stack: AirflowStack, example: Example, run_id: str) -> str:
 
 
 def judge(stack: AirflowStack, example: Example, run_id: str) -> Outcome:
-    """Look at a finished run."""
+    """Check a finished run."""
     rows = tuple(stack.xcom_rows(dag_id=example.dag_id, run_id=run_id))
     faults = [
         *_wrong_states(stack, example, run_id),
@@ -75,7 +75,7 @@ def _missing_refusals(stack: AirflowStack, example: Example, run_id: str) -> Ite
         if refusal.because not in reason:
             yield f"{name} was not refused for the right reason, {refusal.because!r}. Its error: {reason or 'none'}"
         if refusal.secret in stack.task_log(example.dag_id, run_id, refusal.reader):
-            yield f"The value of {refusal.producer} occurs in the log of {name}, which may not have it."
+            yield f"The value of {refusal.producer} is in the log of {name}, which may not read it."
         tries = {task["task_id"]: task["try_number"] for task in stack.api.task_instances(example.dag_id, run_id)}
         if tries[refusal.reader] != 1:
             yield f"{name} was tried {tries[refusal.reader]} times; a refusal must not be retried."
@@ -86,7 +86,7 @@ def _open_rows(example: Example, rows: tuple[XComRow, ...]) -> Iterator[str]:
     for reading in example.readings:
         for key in reading.keys:
             if (reading.producer, key) not in references:
-                yield f"{example.dag_id}: no reference, sealed, stands at key {key!r} of {reading.producer}."
+                yield f"{example.dag_id}: key {key!r} of {reading.producer} holds no reference."
 
 
 def is_reference(row: XComRow) -> bool:
@@ -95,7 +95,7 @@ def is_reference(row: XComRow) -> bool:
 
 
 def refusal_reason(stack: AirflowStack, example: Example, run_id: str, refusal: Refusal) -> str:
-    """Return the message of the ``AccessDeniedError`` in the log of a refused task, or nothing if there is none."""
+    """Return the message of the ``AccessDeniedError`` in the log of a refused task, or an empty text."""
     for entry in stack.log_entries(example.dag_id, run_id, refusal.reader):
         for error in entry.get("error_detail") or ():
             if error["exc_type"] == "AccessDeniedError":
@@ -104,7 +104,7 @@ def refusal_reason(stack: AirflowStack, example: Example, run_id: str, refusal: 
 
 
 def readers(example: Example, row: XComRow) -> list[Reading]:
-    """Return who reads a row."""
+    """Return who reads the value of a row."""
     return [one for one in example.readings if one.producer == row.task_id and row.key in one.keys]
 
 

@@ -18,15 +18,15 @@ from stack.airflow import AirflowStack
 from stack.metadata import XComRow
 from stack.processes import ServerFailedError
 
-_COLUMNS = ("task", "key", "type", "codec", "size", "lies in", "in database", "Airflow's own", "read by", "refused")
+_COLUMNS = ("task", "key", "type", "codec", "size", "stored in", "in database", "Airflow's own", "read by", "refused")
 _RIGHT = frozenset({"size", "in database", "Airflow's own"})
 
 
 def print_table(console: Console, stack: AirflowStack, outcomes: Sequence[Outcome]) -> None:
-    """Print one line for each exclusive output of the runs, and below them why somebody was refused."""
+    """Print one line for each exclusive output of the runs, and below it why each refused task was refused."""
     table = Table(
         title="Exclusive outputs. Sizes in bytes: of the encoded value, and of its row in the metadata database, "
-        "as it is and as Airflow's own backend would have it.",
+        "with this backend and with Airflow's own.",
         title_justify="left",
         title_style="",
     )

@@ -1,8 +1,8 @@
 """
-Handing outputs to another Dag's run, and bringing its result back.
+Hand outputs to a run of another Dag, and collect its result.
 
-``hand_over`` triggers a run of ``exclusive_reporting`` and names three outputs that this one run may read. Nothing is
-copied, and nothing but a pointer is in the run's ``conf``. The task waits for the run and returns what it collects.
+``hand_over`` triggers a run of ``exclusive_reporting`` and names three outputs that only this run may read. Nothing is
+copied; the run's ``conf`` holds only a pointer. The task waits for the run and returns what it collects.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def exclusive_hand_over():
     hand_over = ExclusiveTriggerDagRunOperator(
         task_id="hand_over",
         trigger_dag_id="exclusive_reporting",
-        # The name in the triggered run, and the output that it stands for. Each becomes an upstream task of this one.
+        # The names in the triggered run, and the outputs that they stand for. The producers become upstream tasks.
         exclusive_keys={
             "sales": sales(),
             "currency": currency(),

@@ -1,8 +1,8 @@
 """
-What a refusal looks like. The task ``intruder`` of this Dag fails, and it should.
+See what a refusal looks like: the task ``intruder`` of this Dag fails by design.
 
-``confide`` says that only ``friend`` may read its output. ``intruder`` knows the name of the task and pulls it anyhow,
-as any task can pull any XCom in Airflow; here it gets an ``AccessDeniedError``, which is not retried.
+``confide`` declares that only ``friend`` may read its output. ``intruder`` knows the task id and pulls the output
+anyway, as any task can pull any XCom in Airflow. Here it gets an ``AccessDeniedError``, which is not retried.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def exclusive_intruder():
 
     confided = confide()
     friend(confided)
-    # Passing `confided` to intruder() would not even parse: Airflow would show an import error. So it only comes after.
+    # Passing `confided` to intruder() would be an import error in Airflow, so intruder only runs after it.
     confided >> intruder()
 
 
 demo = exclusive_intruder()
 
-if __name__ == "__main__":  # python exclusive_intruder.py runs it here and now, without a scheduler
+if __name__ == "__main__":  # python exclusive_intruder.py runs the Dag at once, without a scheduler
     demo.test()

@@ -1,7 +1,7 @@
 """
 The Dag that ``exclusive_hand_over`` triggers.
 
-It does not know where its inputs come from: whoever triggers a run hands them over, to this run and no other.
+It does not know where its inputs come from: the task that triggers a run hands them to this run, and to no other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_exclusive import exclusive_input, exclusive_task
 
 
 @dag(
-    description="Works over what the run was handed, and returns a summary to the task that triggered it",
+    description="Summarises what the run was handed, and returns the summary to the task that triggered it",
     start_date=datetime(2023, 1, 1, tzinfo=UTC),
     schedule=None,
     tags=["exclusive"],
@@ -31,7 +31,7 @@ def exclusive_reporting():
 
     @task
     def sign(author):
-        print(f"report by {author}")  # this run was not handed an author, so the default it is
+        print(f"report by {author}")  # this run was not handed an author, so the default is used
 
     summarise(totals(exclusive_input("sales")), exclusive_input("currency"), exclusive_input("targets"))
     sign(exclusive_input("author", default="nobody in particular"))
@@ -39,7 +39,7 @@ def exclusive_reporting():
 
 demo = exclusive_reporting()
 
-if __name__ == "__main__":  # python exclusive_reporting.py runs it here and now, on values made up for the test
+if __name__ == "__main__":  # python exclusive_reporting.py runs the Dag at once, on test values
     import pandas as pd
 
     made_up = pd.DataFrame({"store": ["north", "south"], "amount": [1, 2]})

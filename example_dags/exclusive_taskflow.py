@@ -1,8 +1,8 @@
 """
-Exclusive XComs with TaskFlow: write ``@exclusive_task`` where you would write ``@task``.
+Exclusive XComs with TaskFlow: write ``@exclusive_task`` instead of ``@task``.
 
-Nothing is explicit here. Without an argument, an output is for the direct downstream tasks and nobody else, and Airflow
-sees from the calls at the end of this file which these are.
+Without an argument, only the direct downstream tasks may read an output. The calls at the end of this file define which
+tasks these are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DAYS = 3650
 
 
 def daily_sales():
-    # Imported inside a function: Airflow reads this file again and again, and pandas takes a second to load.
+    # Imported inside the function: Airflow parses this file again and again, and pandas takes a second to load.
     import pandas as pd
 
     days = pd.date_range("2023-01-01", periods=DAYS, tz="Europe/Berlin", name="day")
@@ -33,11 +33,11 @@ def daily_sales():
 def exclusive_taskflow():
     @exclusive_task
     def sales():
-        return daily_sales()  # travels as Arrow, with its index, types and time zone
+        return daily_sales()  # stored as Arrow, with its index, types and time zone
 
     @task
     def report(frame):
-        # The value is opened just for this function; Airflow's "Rendered Templates" page does not show it.
+        # The value is opened only for this function; Airflow's "Rendered Templates" page does not show it.
         print(f"{len(frame)} days, total {frame['amount'].sum()}, unchanged: {frame.equals(daily_sales())}")
 
     @exclusive_task
@@ -58,5 +58,5 @@ def exclusive_taskflow():
 
 demo = exclusive_taskflow()
 
-if __name__ == "__main__":  # python exclusive_taskflow.py runs it here and now, without a scheduler
+if __name__ == "__main__":  # python exclusive_taskflow.py runs the Dag at once, without a scheduler
     demo.test()

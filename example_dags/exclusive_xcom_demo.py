@@ -1,8 +1,8 @@
 """
 Exclusive XComs with classic operators.
 
-``extract -> transform -> load`` as anybody would write it, plus one argument: ``pre_execute=consumers(...)`` names the
-tasks that may read what a task pushes. Everybody else, in this Dag or another, is refused.
+The usual ``extract -> transform -> load``, plus one argument: ``pre_execute=consumers(...)`` names the tasks that may
+read what a task pushes. Every other task, in this Dag or another, is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def extract_file(ti):
 
 
 def transform_table(ti):
-    # Reading is plain Airflow. This task may, because extract names it as a consumer.
+    # Reading is plain Airflow. This task may read, because extract names it as a consumer.
     path = ti.xcom_pull(task_ids="extract")
     row_count = ti.xcom_pull(task_ids="extract", key="row_count")
     print(f"transforming {row_count} rows of {path}")
@@ -31,7 +31,7 @@ def transform_table(ti):
 
 
 def load_table(ti):
-    # Tuples, dates, bytes, DataFrames and so on arrive as what they were: this is a dict with a tuple in it.
+    # Tuples, dates, bytes, DataFrames and so on keep their types: this is a dict that contains a tuple.
     table = ti.xcom_pull(task_ids="transform")
     print(f"loading {table['row_count']} rows of {table['path']}, columns {table['columns']}")
 
@@ -49,5 +49,5 @@ with DAG(
 
     extract >> transform >> load
 
-if __name__ == "__main__":  # python exclusive_xcom_demo.py runs it here and now, without a scheduler
+if __name__ == "__main__":  # python exclusive_xcom_demo.py runs the Dag at once, without a scheduler
     demo.test()

@@ -1,4 +1,4 @@
-"""A real Airflow in a temporary folder: database, API server, scheduler, Dag processor, and a triggerer if wanted."""
+"""A real Airflow in a temporary folder: database, API server, scheduler, Dag processor, and an optional triggerer."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class AirflowStack:
         return self.api.run_state(dag_id, run_id)
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = 120) -> str:
-        """Start a run, wait for its end whatever it be, and return its id."""
+        """Start a run, wait until it ends in any state, and return its id."""
         run_id = self.trigger(dag_id, conf)
         self.wait(dag_id, run_id, timeout)
         return run_id
@@ -102,11 +102,11 @@ class AirflowStack:
         }
 
     def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str], *, downstream: bool = True) -> None:
-        """Clear tasks, by default with all that come after them, and let the scheduler run them again."""
+        """Clear tasks, by default with all their downstream tasks, so that the scheduler re-runs them."""
         self.api.clear(dag_id, run_id, task_ids, downstream=downstream)
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
-        """Return what Airflow's log files hold about a task instance, all tries."""
+        """Return the content of Airflow's log files for a task instance, of all tries."""
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         if map_index >= 0:
             folder /= f"map_index={map_index}"
@@ -122,7 +122,7 @@ class AirflowStack:
         return self.api.rendered_fields(dag_id, run_id, task_id, map_index)
 
     def xcom_rows(self, *, dag_id: str | None = None, run_id: str | None = None) -> list[XComRow]:
-        """Return the XComs as they lie in the metadata database, all or of one Dag or run."""
+        """Return the XComs as they are stored in the metadata database: all, or those of one Dag or run."""
         return self.metadata.xcom_rows(dag_id=dag_id, run_id=run_id)
 
     def import_errors(self) -> list[dict[str, Any]]:
@@ -142,10 +142,10 @@ class AirflowStack:
 
     def restart(self, component: str, environment: Mapping[str, str] | None = None) -> None:
         """
-        Stop a component, start it anew and wait until it is healthy.
+        Restart a component and wait until it is healthy.
 
-        :param environment: variables for it alone, in place of those in :attr:`components`; None leaves it those.
-        :raises ServerFailedError: if it does not get healthy.
+        :param environment: variables for it alone, instead of those in :attr:`components`; None keeps those.
+        :raises ServerFailedError: if it does not become healthy.
         """
         (server,) = [server for server in self._servers if server.name == component]
         server.stop()
@@ -200,7 +200,7 @@ class AirflowStack:
         self.progress(f"{len(self.api.dags())} Dags parsed, {len(errors)} import errors")
 
     def _unread_files(self) -> set[Path]:
-        """Return the Dag files, as Airflow's safe mode tells them, that yielded neither Dags nor an import error."""
+        """Return the Dag files, by the rule of Airflow's safe mode, that have neither Dags nor an import error yet."""
         texts = {path: path.read_text().lower() for path in self.dags.rglob("*.py")}
         files = {path for path, text in texts.items() if "dag" in text and "airflow" in text}
         read = {Path(dag["fileloc"]) for dag in self.api.dags()}

@@ -11,13 +11,13 @@ import httpx
 
 class AirflowApi:
     """
-    A client of one API server whose simple auth manager takes everybody for an administrator.
+    A client of one API server whose simple auth manager treats everybody as an administrator.
 
     :param url: of the server, without a path.
     """
 
     def __init__(self, url: str) -> None:
-        # trust_env: a proxy configured for the outside world has no business between two processes of one machine.
+        # trust_env: a proxy for the outside world must not be used between two processes of one machine.
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class AirflowApi:
         return str(self._call("GET", _run(dag_id, run_id))["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the task instances of a run, mapped ones each for itself."""
+        """Return the task instances of a run, one for each map index."""
         return list(self._call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 500})["task_instances"])
 
     def rendered_fields(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class AirflowApi:
         return dict(self._call("GET", path if map_index < 0 else f"{path}/{map_index}")["rendered_fields"])
 
     def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str], *, downstream: bool) -> None:
-        """Clear tasks, so that the scheduler runs them again."""
+        """Clear tasks, so that the scheduler re-runs them."""
         body = {
             "dry_run": False,
             "dag_run_id": run_id,

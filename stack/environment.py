@@ -1,4 +1,4 @@
-"""What the processes of a throw-away Airflow find in their environment."""
+"""Environment variables for the processes of a throw-away Airflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stack.processes import HOST
 
-# Whoever runs this may have an Airflow of their own: its AIRFLOW__… variables must not leak in.
+# The user may have another Airflow, whose AIRFLOW__… variables must not leak in.
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 _KEPT_PREFIXES = ("HTTP_", "HTTPS_", "PIP_", "REQUESTS_", "SSL_", "UV_", "http_", "https_")
 
@@ -47,7 +47,7 @@ def airflow_environment(home: Path, *, dags: Path, database: str | None = None) 
 
 def server_options(port: int) -> dict[str, str]:
     """
-    Return what the servers need besides, tuned to react within a second.
+    Return the additional options of the servers, tuned to react within a second.
 
     :param port: of the API server.
     """
@@ -58,14 +58,14 @@ def server_options(port: int) -> dict[str, str]:
         **_options("api_auth", jwt_secret=secrets.token_urlsafe(64)),
         **_options("scheduler", scheduler_heartbeat_sec="1", scheduler_idle_sleep_time="0.2", job_heartbeat_sec="2"),
         **_options("triggerer", job_heartbeat_sec="2"),
-        # Files are read again when they change; reading them again for no reason only takes time from the tasks.
+        # Files are parsed again when they change; parsing them more often would only take time from the tasks.
         **_options("dag_processor", refresh_interval="5", min_file_process_interval="600", parsing_processes="2"),
     }
 
 
 def exclusive_options(options: Mapping[str, str]) -> dict[str, str]:
     """
-    Return what switches the backend of this package on.
+    Return the options that enable the backend of this package.
 
     :param options: of section ``[exclusive]``, such as ``{"storage": "file:///data"}``.
     """

@@ -2,8 +2,8 @@
 Run a command that cannot outlive its owner: ``python leash.py SIGNAL GRACE COMMAND…``.
 
 The owner holds the other end of this process's standard input. When that pipe closes, however the owner died, the
-command gets ``SIGNAL`` and ``GRACE`` seconds; then it and everything it ever started is killed. Airflow puts each task
-into a process group of its own, so a signal to a group is not enough: on Linux this process adopts orphans and walks
+command gets ``SIGNAL`` and ``GRACE`` seconds; then it and everything that it ever started is killed. Airflow starts
+each task in a new process group, so a signal to one group is not enough: on Linux this process adopts orphans and walks
 the tree of its descendants.
 """
 
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 
 def main(arguments: list[str]) -> int:
     """
-    Run the command to its end, or to the owner's.
+    Run the command until it or its owner ends.
 
     :param arguments: name of the signal that asks the command to stop, seconds to wait, and the command.
     :return: the exit code of the command.
@@ -55,7 +55,7 @@ def _stop(child: subprocess.Popen[bytes], stop_signal: signal.Signals, grace: fl
         child.send_signal(stop_signal)
         with suppress(subprocess.TimeoutExpired):
             child.wait(grace)
-    # Off Linux there is no tree to walk; the group is what can be reached.
+    # Outside Linux there is no tree to walk, so only the group is killed.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     while survivors := list(_descendants(os.getpid())):

@@ -1,4 +1,4 @@
-"""A look into Airflow's metadata database, past Airflow."""
+"""Access to Airflow's metadata database that bypasses Airflow."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-# Airflow 3.4 keeps XComs per attempt, below the id of the task instance, and those of earlier attempts, too; before,
-# the rows had the coordinates themselves. "Working set" is Airflow's word for the present attempts.
+# Airflow 3.4 stores XComs per attempt, under the id of the task instance, and keeps those of earlier attempts. Older
+# versions store the coordinates in the row. "Working set" is Airflow's term for the current attempts.
 _COORDINATES_IN_ROW = (
     "SELECT dag_id, run_id, task_id, map_index, key, CAST(value AS TEXT) AS stored FROM xcom "
     "ORDER BY dag_id, run_id, task_id, map_index, key"
@@ -34,7 +34,7 @@ _WRITE_BY_ATTEMPT = (
 @dataclass(frozen=True, slots=True)
 class XComRow:
     """
-    One XCom as it lies in the database.
+    One XCom as it is stored in the database.
 
     :param stored: the text of the JSON column, character for character.
     """
@@ -48,13 +48,13 @@ class XComRow:
 
     @property
     def value(self) -> Any:
-        """What the column holds, read as JSON."""
+        """The content of the column, parsed as JSON."""
         return json.loads(self.stored)
 
 
 class MetadataDatabase:
     """
-    Reads, and where a test plays the attacker changes, the rows of a metadata database.
+    Reads the rows of a metadata database, and changes them for tests that play the attacker.
 
     :param url: SQLAlchemy URL.
     """
@@ -73,16 +73,16 @@ class MetadataDatabase:
             return int(connection.execute(sa.text(statement), parameters).rowcount)
 
     def xcom_rows(self, *, dag_id: str | None = None, run_id: str | None = None) -> list[XComRow]:
-        """Return the XComs of the present attempts, all or of one Dag or run, in order."""
+        """Return the XComs of the current attempts in order: all, or those of one Dag or run."""
         rows = self.query(_COORDINATES_BY_ATTEMPT if self._is_by_attempt() else _COORDINATES_IN_ROW)
         found = (XComRow(**row) for row in rows)
         return [row for row in found if dag_id in (None, row.dag_id) and run_id in (None, row.run_id)]
 
     def overwrite(self, row: XComRow, value: Any) -> None:
         """
-        Put another value into an XCom row, as somebody with access to the database could.
+        Write another value into an XCom row, as anybody with access to the database could.
 
-        :raises LookupError: if the row is not there any more.
+        :raises LookupError: if the row no longer exists.
         """
         cast = "CAST(:value AS JSONB)" if self._engine.dialect.name == "postgresql" else ":value"
         statement = (_WRITE_BY_ATTEMPT if self._is_by_attempt() else _WRITE_IN_ROW).format(value=cast)
@@ -91,7 +91,7 @@ class MetadataDatabase:
             raise LookupError(f"There is no XCom {row.key!r} of {row.dag_id}.{row.task_id} in run {row.run_id}.")
 
     def occurrences(self, needle: str) -> list[str]:
-        """Return each ``table.column`` in which ``needle`` occurs, in any row; for tests of concealment."""
+        """Return each ``table.column`` in which ``needle`` occurs, in any row; for tests of redaction."""
         tables = sa.MetaData()
         tables.reflect(self._engine)
         places = []

@@ -88,7 +88,7 @@ def _server_command(programs: Path, folder: Path, port: int) -> list[str]:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Return the account that the server has to run as, or None for the present one: PostgreSQL refuses root."""
+    """Return the account that the server must run as, or None for the current one: PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return None
     accounts = {account.pw_name: account for account in pwd.getpwall()}
@@ -96,7 +96,7 @@ def _account() -> pwd.struct_passwd | None:
         if name in accounts:
             return accounts[name]
     accounts_tried = " or ".join(_SERVER_ACCOUNTS)
-    raise ServerFailedError(f"PostgreSQL refuses to run as root, and there is no account {accounts_tried}.")
+    raise ServerFailedError(f"PostgreSQL refuses to run as root, and this machine has no account {accounts_tried}.")
 
 
 def _unprivileged() -> list[str]:

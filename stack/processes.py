@@ -17,17 +17,17 @@ HOST = "127.0.0.1"
 
 
 class ServerFailedError(RuntimeError):
-    """A server did not start, or stopped by itself; the message ends with what it last said."""
+    """A server did not start, or stopped by itself; the message ends with its last output."""
 
 
 class LeashedProcess:
     """
-    A running command whose whole process tree ends at :meth:`stop` or with this process, whichever comes first.
+    A running command whose whole process tree ends on :meth:`stop` or with this process, whichever is first.
 
     :param name: what to call it in messages.
     :param log: the file that receives its output.
-    :param stop_signal: what asks it to stop.
-    :param grace: seconds it has to do so before it is killed.
+    :param stop_signal: the signal that asks it to stop.
+    :param grace: seconds to wait for that before it is killed.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LeashedProcess:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
+    """Return a loopback port that no process listens on at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -110,7 +110,7 @@ def wait_until(ready: Callable[[], bool], *, servers: Sequence[LeashedProcess], 
 
     :param servers: processes that must keep running meanwhile.
     :param timeout: seconds.
-    :param what: what is waited for, for the message.
+    :param what: what to call it in the message.
     :raises ServerFailedError: if time runs out or a server ends.
     """
     deadline = time.monotonic() + timeout
@@ -119,13 +119,13 @@ def wait_until(ready: Callable[[], bool], *, servers: Sequence[LeashedProcess], 
             server.check()
         if time.monotonic() > deadline:
             tails = "\n".join(f"--- {server.name}:\n{server.log_tail()}" for server in servers)
-            raise ServerFailedError(f"Waited {timeout:g} s in vain for {what}.\n{tails}")
+            raise ServerFailedError(f"Waited {timeout:g} s for {what} without success.\n{tails}")
         time.sleep(0.1)
 
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that every ``with`` gets to clean up."""
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that every ``with`` block cleans up."""
 
     def _raise(*_: object) -> None:
         raise KeyboardInterrupt

@@ -40,7 +40,7 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
     """
     server = RedisServer(free_port(), secrets.token_urlsafe(24))
     with TemporaryDirectory(prefix="exclusive-redis-") as folder:
-        # The password goes through a file: a command line can be read by every user of the machine.
+        # The password is passed in a file: a command line can be read by every user of the machine.
         configuration = Path(folder, "redis.conf")
         configuration.touch(mode=0o600)
         configuration.write_text(

@@ -1,4 +1,4 @@
-"""Install the servers that are missing by the system's package manager: ``python -m stack.system_packages redis …``."""
+"""Install missing servers with the system's package manager: ``python -m stack.system_packages redis …``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _PACKAGES: Final = {
 
 def main(wanted: list[str]) -> int:
     """
-    Install those of ``wanted`` that are not there yet.
+    Install those of ``wanted`` that are not installed yet.
 
-    :return: the exit code: 0 if all are there now.
+    :return: the exit code: 0 if all are installed now.
     """
     missing = [server for server in wanted if not _is_installed(server)]
     if not missing:
@@ -57,7 +57,9 @@ def _is_installed(server: str) -> bool:
 def _install(missing: list[str]) -> None:
     manager = next((name for name in _COMMANDS if shutil.which(name)), None)
     if manager is None:
-        raise ServerFailedError(f"{' and '.join(missing)} not installed, and none of {', '.join(_COMMANDS)} is here.")
+        raise ServerFailedError(
+            f"Not installed: {' and '.join(missing)}. None of {', '.join(_COMMANDS)} was found; install it yourself."
+        )
     packages = [_PACKAGES[manager][server] for server in missing]
     for command in _COMMANDS[manager]:
         arguments = [] if "update" in command else packages
@@ -72,7 +74,9 @@ def _privilege(manager: str, packages: list[str]) -> list[str]:
         return []
     if shutil.which("sudo"):
         return ["sudo", "--preserve-env=DEBIAN_FRONTEND,RUNLEVEL"]
-    raise ServerFailedError(f"Not root and no sudo here. As root, run: {manager} install {' '.join(packages)}")
+    raise ServerFailedError(
+        f"This needs root, and sudo was not found. As root, run: {manager} install {' '.join(packages)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Where an XCom is, what was handed over, and the one decision about who may read."""
+"""The decision about who may read, and hand-over of outputs to a triggered run."""

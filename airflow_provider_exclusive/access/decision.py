@@ -1,4 +1,4 @@
-"""The one decision about who may read; every place that says no asks it."""
+"""The one decision about who may read; everything that denies access uses it."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _NO_HAND_OVERS: Final = NoHandOverLookup()
-# A run that hands on what it was handed is looked into in turn. Runs that trigger each other in a circle end here.
+# A run may hand on what it was handed, so its trigger is checked in turn. Runs that trigger each other end here.
 _LONGEST_CHAIN: Final = 32
 
 
 def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOverLookup = _NO_HAND_OVERS) -> None:
     """
-    Let ``reader`` pass or raise.
+    Raise AccessDeniedError unless ``reader`` may read.
 
-    The producer passes; so do those whom the reference's scope permits, the task that triggered the producer's run if
-    the scope says ``"caller"``, the tasks of a run to which the output was handed by a task that might read it itself,
-    and nobody else.
+    Permitted are the producer, the readers in the reference's scope, the task that triggered the producer's run if the
+    scope says ``"caller"``, and the tasks of a run to which the output was handed by a task that may read it itself.
+    All others are denied.
 
-    :param reader: the task instance that asks, or None if it is not known.
-    :param reference: a reference whose row was found where the reference says it is.
-    :param hand_overs: finds what a run was handed; asked only if the scope alone does not let ``reader`` pass.
-    :raises AccessDeniedError: naming who asked, for what, and who may.
+    :param reader: the task instance that requests the value, or None if it is unknown.
+    :param reference: a reference whose row was found at the coordinates that it names.
+    :param hand_overs: looks up what a run was handed; used only if the scope alone does not permit ``reader``.
+    :raises AccessDeniedError: naming the reader, the output, and who may read it.
     """
     if reference.scope.is_open:
         return
     what = f"the exclusive output {reference.key!r} of {reference.producer}"
     if reader is None:
         raise AccessDeniedError(
-            f"Access to {what} denied: no running task instance is known in this process, so there is nobody to "
-            "check. Pull it in a task and pass the value on (a subprocess or a thread pool of another process has no "
-            "task instance of its own).",
+            f"Access to {what} denied: this process has no running task instance, so the reader is unknown. Pull the "
+            "value in a task and pass it on (a subprocess, or a thread pool in another process, has no task instance).",
             reason="unknown-reader",
         )
     if not _may_read(reader, reference, hand_overs, steps=_LONGEST_CHAIN):
         raise AccessDeniedError(
-            f"Access denied: {reader} asked for {what}, which may be read by: {reference.scope}. To let it read, add "
-            f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r} and clear that "
-            f"task{_other_way(reader, reference)}."
+            f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
+            f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
+            f"re-run that task{_other_way(reader, reference)}."
         )
 
 
@@ -70,7 +69,7 @@ def _was_handed(reader: TaskIdentity, reference: Reference, hand_overs: HandOver
 def _other_way(reader: TaskIdentity, reference: Reference) -> str:
     producer = reference.producer
     if reference.scope.admits_caller and reader.dag_id != producer.dag_id:
-        return "; 'caller' is only the task that triggered this very run with ExclusiveTriggerDagRunOperator"
+        return "; 'caller' means only the task that triggered this run with ExclusiveTriggerDagRunOperator"
     if reader.run_id != producer.run_id or reader.dag_id != producer.dag_id:
-        return ", or hand it to that run with ExclusiveTriggerDagRunOperator(exclusive_keys=…)"
+        return ", or hand the output to the reader's run with ExclusiveTriggerDagRunOperator(exclusive_keys=…)"
     return ""

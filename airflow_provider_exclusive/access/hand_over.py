@@ -1,11 +1,11 @@
 """
-Hand-over of outputs to a triggered Dag run: what a trigger task writes down, and what its run points to.
+Hand-over of outputs to a triggered Dag run: the record that the trigger task writes, and the run's pointer to it.
 
-A *hand-over record* is an XCom of the trigger task, under :data:`RECORD_KEY`: which run it triggered, and under which
-names that run gets which outputs. It is sealed like every exclusive output, so a record that opens was written by the
-task at whose coordinates it is stored. Anybody may read it, for it holds coordinates and no value. Worker and API
-server open it here, with the data keys that each of them has. The run's ``conf`` holds a *pointer* to the record, and
-proves nothing by itself. This module knows nothing of Airflow.
+A *hand-over record* is an XCom of the trigger task, under :data:`RECORD_KEY`. It says which run was triggered, and
+which outputs that run gets under which names. It is sealed like every exclusive output, so a record that opens was
+written by the task at whose coordinates it is stored. Anybody may read it, because it holds coordinates and no value.
+:mod:`~airflow_provider_exclusive.access.hand_over_record` seals and opens it. The run's ``conf`` holds a *pointer* to
+the record, which proves nothing by itself. This module does not depend on Airflow.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 RECORD_KEY: Final = "exclusive_hand_over"
-"""The XCom key of hand-over records; nothing else is written under it."""
+"""The XCom key of hand-over records; nothing else is stored under it."""
 
 CONF_KEY: Final = "exclusive"
-"""Where the pointer is in the ``conf`` of a triggered run."""
+"""The key of the pointer in the ``conf`` of a triggered run."""
 
 _POINTER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index"})
 _RECORD_FIELDS: Final = frozenset({"dag_id", "run_id", "keys"})
@@ -34,15 +34,15 @@ class Source:
     """
     One output that is handed over.
 
-    :param at: its coordinate; without a map index all map indexes of a mapped task are handed over.
-    :param is_exclusive: whether its task had a consumer scope; then a plain value at that coordinate is not it.
+    :param at: its coordinate; no map index means all map indexes of a mapped task.
+    :param is_exclusive: whether its task had a consumer scope; if so, a plain value found there is not this output.
     """
 
     at: Coordinate
     is_exclusive: bool
 
     def to_row(self) -> dict[str, Any]:
-        """Return what stands for it in a record."""
+        """Return its entry in a record."""
         at = self.at
         place = {"dag_id": at.dag_id, "run_id": at.run_id, "task_id": at.task_id, "key": at.key}
         return place | {"map_index": at.map_index, "is_exclusive": self.is_exclusive}
@@ -68,9 +68,9 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class HandOver:
     """
-    What one trigger task handed to the run that it triggered.
+    What a trigger task handed to the run that it triggered.
 
-    :param trigger: the task instance whose record this is.
+    :param trigger: the task instance that wrote the record.
     :param dag_id: the triggered Dag.
     :param run_id: the triggered run.
     :param sources: the outputs, by their names in the triggered run.
@@ -82,11 +82,11 @@ class HandOver:
     sources: Mapping[str, Source]
 
     def is_for(self, dag_id: str, run_id: str) -> bool:
-        """Return whether this run is the one that was triggered."""
+        """Return whether the given run is the triggered one."""
         return (self.dag_id, self.run_id) == (dag_id, run_id)
 
     def covers(self, reference: Reference) -> bool:
-        """Return whether ``reference`` is among what was handed over."""
+        """Return whether ``reference`` was handed over."""
         return any(source.at.covers(reference.coordinate) for source in self.sources.values())
 
     def to_record(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class HandOver:
     @classmethod
     def from_record(cls, record: object, *, trigger: TaskIdentity) -> HandOver:
         """
-        Read the value of a record that is stored at the coordinates of ``trigger``.
+        Read the value of a record that was found at the coordinates of ``trigger``.
 
         :raises ValueError: if it is invalid. (Also TypeError.)
         """
@@ -112,18 +112,18 @@ class HandOver:
 
 
 class HandOverLookup(Protocol):
-    """Finds what a Dag run was handed."""
+    """A look-up of what a Dag run was handed."""
 
     def find(self, dag_id: str, run_id: str) -> HandOver | None:
         """
-        Return the hand-over that this run points to and that names this run; None if there is no such thing.
+        Return the hand-over that this run points to and that names this run, or None.
 
-        Never on the word of a request: the pointer is the run's own, and the record is genuine.
+        Never trust a request: the pointer must be the one in the run's own ``conf``, and the record must open.
         """
 
 
 class NoHandOverLookup:
-    """Where nothing is known about triggered runs."""
+    """A look-up for processes that know nothing about triggered runs."""
 
     def find(self, dag_id: str, run_id: str) -> HandOver | None:  # noqa: ARG002  # see HandOverLookup
         """Return None."""
@@ -131,17 +131,17 @@ class NoHandOverLookup:
 
 
 def to_pointer(trigger: TaskIdentity) -> dict[str, Any]:
-    """Return what ``conf`` holds under :data:`CONF_KEY`: where the record is."""
+    """Return the pointer that ``conf`` holds under :data:`CONF_KEY`: the task that wrote the record."""
     return {name: getattr(trigger, name) for name in sorted(_POINTER_FIELDS)}
 
 
 def has_pointer(conf: object) -> bool:
-    """Return whether a run's ``conf`` has anything where the pointer belongs."""
+    """Return whether a run's ``conf`` has an entry for the pointer, valid or not."""
     return isinstance(conf, Mapping) and CONF_KEY in conf
 
 
 def read_pointer(conf: object) -> TaskIdentity | None:
-    """Return the trigger task that a run's ``conf`` points to, or None if it points to none."""
+    """Return the trigger task that a run's ``conf`` points to, or None if there is no valid pointer."""
     if not isinstance(conf, Mapping):
         return None
     try:

@@ -1,8 +1,8 @@
 """
-The hand-over record as it is stored: sealed by the trigger task, opened by worker and API server alike.
+Seal and open hand-over records, in the worker and in the API server alike.
 
-Each opens it with the data keys that it has. Apart from :mod:`~airflow_provider_exclusive.access.hand_over`, because a
-Dag is parsed without loading cryptography.
+The trigger task seals the record; each reader opens it with its data keys. This module is separate from
+:mod:`~airflow_provider_exclusive.access.hand_over` because parsing a Dag must not load cryptography.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _CODEC: Final = "hand-over"
 
 def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, now: datetime) -> Reference:
     """
-    Return the reference of a record, which carries it: the API server reads it and knows no store.
+    Return the reference of a record, with the record inline, because the API server reads it and has no store.
 
-    :param producer: the trigger task, in its present try.
-    :param now: the time, with a zone.
+    :param producer: the trigger task, in its current try.
+    :param now: the current time, with a time zone.
     """
     content = json.dumps(hand_over.to_record()).encode()
     reference = Reference(
         producer=producer,
         key=RECORD_KEY,
-        scope=OPEN,  # coordinates are no secret; the seal is there to say who wrote them
+        scope=OPEN,  # coordinates are not secret; the seal proves who wrote them
         codec=_CODEC,
         size=len(content),
         length=None,
@@ -50,10 +50,10 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, 
 
 def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
     """
-    Return what a record says.
+    Return the content of a record.
 
-    :param reference: of a record, found where it says that it is.
-    :raises EnvelopeError: if it was not written as :func:`seal_record` does, by whom it names.
+    :param reference: of a record, found at the coordinates that it names.
+    :raises EnvelopeError: if :func:`seal_record` did not write it for the producer that it names.
     :raises ConfigurationError: as :meth:`~airflow_provider_exclusive.crypto.data_keys.DataKeys.recover`.
     """
     is_record = (reference.key, reference.codec, reference.scope) == (RECORD_KEY, _CODEC, OPEN)
@@ -69,6 +69,6 @@ def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
 
 def _invalid(reference: Reference) -> EnvelopeError:
     return EnvelopeError(
-        f"The XCom {reference.key!r} of {reference.producer} is not a valid hand-over record. Clear task "
-        f"{reference.producer.task_id!r} of that run to re-run it."
+        f"The XCom {reference.key!r} of {reference.producer} is not a valid hand-over record. Clear and "
+        f"re-run task {reference.producer.task_id!r} of that run."
     )

@@ -1,1 +1,1 @@
-"""From values to bytes and back, giving back exactly the type that went in."""
+"""Encode values to bytes and decode them to exactly the same type."""

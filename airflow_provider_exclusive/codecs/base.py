@@ -1,5 +1,5 @@
 """
-The contract of a codec, and the registry that chooses one by the value's type.
+The interface of a codec, and the registry that chooses one by the value's type.
 
 A codec's name is authenticated with the payload, and a value is decoded only after its payload was authenticated.
 """
@@ -15,31 +15,31 @@ from airflow_provider_exclusive.exceptions import CodecError
 
 
 class Codec(ABC):
-    """Turns values of some types into bytes and back."""
+    """Encodes values of some types to bytes, and decodes them."""
 
     name: ClassVar[str]
-    """A stable word; it goes into references, so it never changes."""
+    """A stable name; it is stored in references, so it never changes."""
 
     on_request_only: ClassVar[bool] = False
-    """Whether it is used for encoding only where a task names it."""
+    """Whether it encodes only if a task requests it by name."""
 
     @abstractmethod
     def accepts(self, value: Any) -> bool:
-        """Return whether this codec is the one for ``value``'s type; must be cheap and import nothing heavy."""
+        """Return whether this codec handles ``value``'s type; must be cheap and import nothing heavy."""
 
     @abstractmethod
     def encode(self, value: Any) -> bytes:
         """
         Return the encoded value.
 
-        :raises CodecError: naming the type that it cannot carry and the way out.
+        :raises CodecError: naming the type that cannot be encoded, and an alternative.
         """
 
     def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the encoded value in pieces, which joined are what :meth:`encode` returns.
+        Return the encoded value in pieces; joined, they are what :meth:`encode` returns.
 
-        A codec whose values lie in memory as they travel returns where they lie, so that nothing is copied.
+        If a value is in memory in its encoded form, return views of that memory, so that nothing is copied.
 
         :raises CodecError: as :meth:`encode`.
         """
@@ -48,9 +48,9 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, encoded: Chunk) -> Any:
         """
-        Return the value that :meth:`encode` was given, equal and of the same type.
+        Return a value equal to the one that :meth:`encode` was given, of the same type.
 
-        :raises CodecError: if it cannot, for example because an optional library is missing here.
+        :raises CodecError: if that fails, for example because an optional library is not installed here.
         """
 
 
@@ -58,7 +58,7 @@ class CodecRegistry:
     """
     The codecs of a deployment, in order of preference.
 
-    :param codecs: the first that accepts a value encodes it.
+    :param codecs: the first one that accepts a value encodes it.
     """
 
     def __init__(self, codecs: Iterable[Codec]) -> None:
@@ -66,10 +66,10 @@ class CodecRegistry:
 
     def encode(self, value: Any, *, codec: str | None = None) -> tuple[str, Sequence[Chunk]]:
         """
-        Return the name of the codec used, and the encoded value in pieces.
+        Return the name of the codec that was used, and the encoded value in pieces.
 
-        :param codec: the name of the codec that the task asks for; None chooses by type.
-        :raises CodecError: if no codec takes the value or ``codec`` is not allowed here.
+        :param codec: name of the codec that the task requests; None chooses by type.
+        :raises CodecError: if no codec accepts the value, or ``codec`` is not available here.
         """
         chosen = self._choose(value) if codec is None else self._named(codec)
         return chosen.name, chosen.encode_in_chunks(value)
@@ -78,7 +78,7 @@ class CodecRegistry:
         """
         Return the value.
 
-        :raises CodecError: if this deployment has no codec ``name`` or it fails.
+        :raises CodecError: if this deployment has no codec ``name``, or decoding fails.
         """
         return self._named(name).decode(encoded)
 
@@ -87,8 +87,8 @@ class CodecRegistry:
             if not codec.on_request_only and codec.accepts(value):
                 return codec
         raise CodecError(
-            f"No codec takes a value of type {type(value).__module__}.{type(value).__qualname__}. Return plain data, "
-            "a dataclass, a DataFrame or an array; or, where [exclusive] allow_cloudpickle is on, ask for it with "
+            f"No codec accepts a value of type {type(value).__module__}.{type(value).__qualname__}. Return plain data, "
+            "a dataclass, a DataFrame or an array; or, if [exclusive] allow_cloudpickle is on, request "
             "codec='cloudpickle'."
         )
 
@@ -98,8 +98,8 @@ class CodecRegistry:
         except KeyError:
             hint = (
                 " Set [exclusive] allow_cloudpickle = True in every component that reads or writes it: unpickling "
-                "runs code, so a deployment must agree to it."
+                "runs code, so a deployment must allow it."
                 if name == "cloudpickle"
-                else f" Known here: {', '.join(sorted(self._codecs))}."
+                else f" Available codecs: {', '.join(sorted(self._codecs))}."
             )
             raise CodecError(f"Codec {name!r} is not available in this deployment.{hint}") from None

@@ -1,7 +1,7 @@
 """
-The codec of everything else, for deployments and tasks that both ask for it.
+The codec of everything else, for tasks that request it in deployments that allow it.
 
-Unpickling runs code. A payload reaches this codec only after it was authenticated, so the code is the producer's.
+Unpickling runs code. A value is decoded only after its payload was authenticated, so the code is the producer's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from airflow_provider_exclusive.exceptions import CodecError
 
 
 class CloudpickleCodec(Codec):
-    """Carries what cloudpickle carries; a deployment registers it only where ``allow_cloudpickle`` is on."""
+    """Encodes what cloudpickle can pickle; registered only if ``allow_cloudpickle`` is on."""
 
     name: ClassVar[str] = "cloudpickle"
     on_request_only: ClassVar[bool] = True
 
-    def accepts(self, value: Any) -> bool:  # noqa: ARG002  # the contract's parameter; what cannot be pickled shows later
-        """Return True: whoever asks for this codec means it."""
+    def accepts(self, value: Any) -> bool:  # noqa: ARG002  # the interface's parameter; encode() finds out what fails
+        """Return True, because a task has requested this codec."""
         return True
 
     def encode(self, value: Any) -> bytes:
         """
-        Return the pickle.
+        Return the pickled value.
 
         :raises CodecError: if the value, or something in it, cannot be pickled.
         """
@@ -37,15 +37,15 @@ class CloudpickleCodec(Codec):
         except Exception as failure:  # noqa: BLE001  # __reduce__ of any class may raise anything
             raise CodecError(
                 f"A value of type {qualified_name(value)} cannot be pickled: {origin(failure)}. Open connections, "
-                "locks and generators cannot travel; return the data in them."
+                "locks and generators cannot be pickled; return the data in them."
             ) from None
         return encoded
 
     def decode(self, encoded: Chunk) -> Any:
         """
-        Return the value; runs code of the producer.
+        Return the value; this runs code of the producer.
 
-        :raises CodecError: if it cannot be built here.
+        :raises CodecError: if the value cannot be unpickled here.
         """
         import cloudpickle
 
@@ -53,11 +53,11 @@ class CloudpickleCodec(Codec):
             return cloudpickle.loads(encoded)
         except ModuleNotFoundError as failure:
             raise CodecError(
-                f"A pickled value needs the module {failure.name!r}, which is not installed here; producer and "
-                "consumer need the same packages."
+                f"A pickled value needs the module {failure.name!r}, which is not installed here. Install the "
+                "same packages for producer and consumer."
             ) from None
-        except Exception as failure:  # noqa: BLE001  # building any object may raise anything
+        except Exception as failure:  # noqa: BLE001  # unpickling any object may raise anything
             raise CodecError(
-                f"A pickled value cannot be built here: {origin(failure)}. Producer and consumer need the same "
-                "Python version and the same versions of the packages it comes from."
+                f"A pickled value cannot be unpickled here: {origin(failure)}. Producer and consumer need the same "
+                "Python version and the same versions of the packages that the value needs."
             ) from None

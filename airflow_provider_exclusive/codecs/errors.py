@@ -1,4 +1,4 @@
-"""What to tell the author of a task whose value cannot be carried exactly: its type, its place, and the way out."""
+"""Errors for a value that cannot be encoded exactly: they name its type, its place and an alternative."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def qualified_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def refusal(value: Any, because: str = "no codec gives back exactly this type") -> CodecError:
+def refusal(value: Any, because: str = "no codec restores exactly this type") -> CodecError:
     """
-    Return the error for a value that cannot be carried.
+    Return the error for a value that cannot be encoded.
 
-    :param because: what stands in the way; never a part of the value.
+    :param because: the reason; never a part of the value.
     """
-    return CodecError(f"A value of type {qualified_name(value)} cannot be carried: {because}. {_way_out(value)}")
+    return CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {because}. {_way_out(value)}")
 
 
 def origin(failure: BaseException) -> str:
-    """Return what kind of failure it was and where; its text may quote a value, so that is left out."""
+    """Return the type of a failure and where it was raised, without its text, which may quote a value."""
     frames = traceback.extract_tb(failure.__traceback__)
     return (
         f"{type(failure).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(failure).__name__
@@ -46,7 +46,7 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def place_of(part: Any, whole: Any) -> str:
-    """Return the place of the very object ``part`` within ``whole``, such as ``the value, item 2[0]``."""
+    """Return the place of the object ``part`` within ``whole``, such as ``the value, item 2[0]``."""
     waiting, seen = [("the value", whole)], set()
     while waiting:
         place, candidate = waiting.pop()
@@ -71,6 +71,6 @@ def _way_out(value: Any) -> str:
         if isinstance(value, builtin):
             return f"Return {builtin.__name__}(value), or a dataclass at module level."
     return (
-        "Return plain data, a dataclass, attrs or pydantic class at module level, a DataFrame or an array; or, where "
-        "[exclusive] allow_cloudpickle is on, ask for codec='cloudpickle'."
+        "Return plain data, a dataclass, attrs or pydantic class at module level, a DataFrame or an array; or, if "
+        "[exclusive] allow_cloudpickle is on, request codec='cloudpickle'."
     )

@@ -1,9 +1,9 @@
 """
 Airflow's own serialization as a codec: dataclasses, attrs and pydantic classes, and what Airflow itself registers.
 
-A class is built again only where Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format
-loses some types, for instance a dataclass inside a dataclass; such a value is refused when it is pushed, where the
-traceback points at the task that can mend it.
+A class is restored only if Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format loses some
+types, for instance a dataclass inside a dataclass. Such a value is refused when it is pushed, where the traceback
+points at the task to fix.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _TABLES: Final = ArrowCodec()
 
 
 class SerdeCodec(Codec):
-    """The last resort of a deployment: only trying shows whether Airflow knows a type."""
+    """The codec of last resort: only an attempt shows whether Airflow can serialize a type."""
 
     name: ClassVar[str] = "serde"
 
-    def accepts(self, value: Any) -> bool:  # noqa: ARG002  # the contract's parameter; see the docstring of the class
-        """Return True; :meth:`encode` refuses what Airflow cannot give back."""
+    def accepts(self, value: Any) -> bool:  # noqa: ARG002  # the interface's parameter; see the docstring of the class
+        """Return True; :meth:`encode` refuses what Airflow cannot restore."""
         return True
 
     def encode(self, value: Any) -> bytes:
         """
         Return Airflow's serialized form as JSON.
 
-        :raises CodecError: if Airflow does not know the type, or would give back something else.
+        :raises CodecError: if Airflow cannot serialize the type, or would restore something else.
         """
         from airflow.sdk.serde import serialize
 
@@ -48,7 +48,7 @@ class SerdeCodec(Codec):
             serialized = serialize(value)
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
-            raise refusal(value, f"Airflow's serialization does not take it ({origin(failure)})") from None
+            raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
         if _is_built_from_fields(value) or not _keeps_class(serialized, value):
             self._verify(value, encoded)
         return encoded
@@ -57,7 +57,7 @@ class SerdeCodec(Codec):
         """
         Return the value.
 
-        :raises CodecError: if a class is not allowed here, or building it fails.
+        :raises CodecError: if a class is not allowed here, or restoring it fails.
         """
         from airflow.sdk.serde import deserialize
 
@@ -67,17 +67,18 @@ class SerdeCodec(Codec):
             raise CodecError(
                 "A value needs a class that this process may not or cannot import: "
                 f"{_class_name(encoded)}. List it in [core] allowed_deserialization_classes and make its module "
-                "importable here; a class that is defined in a Dag file (unusual_prefix_…) has to move to a module."
+                "importable here. Move a class that is defined in a Dag file (unusual_prefix_…) to a module."
             ) from failure
-        except Exception as failure:  # noqa: BLE001  # building any class may raise anything
+        except Exception as failure:  # noqa: BLE001  # restoring any class may raise anything
             raise CodecError(
-                f"Airflow's serialization cannot build a value of {_class_name(encoded)}: {origin(failure)}."
+                f"Airflow's serialization cannot restore a value of {_class_name(encoded)}: {origin(failure)}. "
+                "Producer and consumer need the same version of the class."
             ) from None
 
     def _verify(self, value: Any, encoded: bytes) -> None:
         place = _first_difference(value, self.decode(encoded), "the value")
         if place is not None:
-            raise refusal(value, f"Airflow's serialization would not give back {place} as it is")
+            raise refusal(value, f"Airflow's serialization would not restore {place} exactly")
 
 
 def _keeps_class(serialized: Any, value: Any) -> bool:
@@ -108,7 +109,7 @@ def _first_difference(value: Any, restored: Any, place: str) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what ``value`` is made of, each with its place."""
+    """Yield the parts of ``value``, each with its place."""
     yield from parts_of(value)
     if _is_built_from_fields(value):
         yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
@@ -124,21 +125,21 @@ def _field_names(value: Any) -> list[str]:
 
 def _is_equal(value: Any, restored: Any) -> bool:
     if getattr(type(value), "__eq__", None) is object.__eq__:
-        return True  # equal to itself only; its class brings its own serialization
+        return True  # equal only to itself; its class has its own serialization
     try:
         return _is_exactly(value, restored) or bool(value != value and restored != restored)  # noqa: PLR0124
-    except Exception:  # noqa: BLE001  # what cannot be compared cannot be promised
+    except Exception:  # noqa: BLE001  # if values cannot be compared, equality is not certain
         return False
 
 
 def _is_exactly(value: Any, restored: Any) -> bool:
-    """Return whether a part came back, where equality alone does not tell."""
+    """Return whether a part was restored exactly, also where equality alone does not show it."""
     if isinstance(value, (set, frozenset)):
         return bool(value == restored) and Counter(map(type, value)) == Counter(map(type, restored))
     if isinstance(value, Decimal):
         return bool(value.as_tuple() == restored.as_tuple())
     if isinstance(value, datetime):
-        # Airflow gives back a zone of the same name, but of pendulum's class. No fold: pendulum sets it on everything.
+        # Airflow restores the zone by name, but as pendulum's class. Not the fold: pendulum sets it on everything.
         return (value, value.utcoffset()) == (restored, restored.utcoffset())
     if _TABLES.accepts(value):
         return _TABLES.encode(value) == _TABLES.encode(restored)

@@ -1,1 +1,1 @@
-"""Keys, and how payloads and data keys are sealed."""
+"""Keys, and the sealing of values and data keys."""

@@ -1,8 +1,8 @@
 """
-How a process protects the data keys of what it pushes, and comes by those of what it may read.
+Protect the data keys of pushed values, and recover those of values that may be read.
 
-A process with the private key does both itself. One without it, as in a hardened deployment, seals a data key in a
-sealed key and reads only what the API server hands it, after the API server has decided.
+A process with the private key does both locally. A process without it (a hardened deployment) seals each data key to
+the public key, and reads only values whose data keys the API server sends after it has decided.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from airflow_provider_exclusive.format.reference import Reference
 
 
 class DataKeys(ABC):
-    """Keeps data keys in references."""
+    """Protects and recovers the data keys in references."""
 
     @property
     @abstractmethod
     def key_id(self) -> str:
-        """The name of the private key under which this process seals."""
+        """The id of the private key that protects what this process seals."""
 
     @abstractmethod
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Return ``reference`` with its data key in it, protected and bound to its context."""
+        """Return ``reference`` with its data key, protected and bound to the context of the reference."""
 
     @abstractmethod
     def recover(self, reference: Reference) -> bytes:
@@ -33,7 +33,7 @@ class DataKeys(ABC):
         Return the data key of ``reference``.
 
         :raises EnvelopeError: if the reference is not what its producer wrote.
-        :raises ConfigurationError: if nobody handed over what this process cannot open itself.
+        :raises ConfigurationError: if this process has no private key and the API server did not send the data key.
         """
 
 
@@ -45,7 +45,7 @@ class LocalDataKeys(DataKeys):
 
     @property
     def key_id(self) -> str:
-        """That of the current key."""
+        """The id of the current key."""
         return self.keyring.current_key_id
 
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
@@ -54,7 +54,7 @@ class LocalDataKeys(DataKeys):
         return replace(reference, key_id=key_id, wrapped_key=wrapped_key)
 
     def recover(self, reference: Reference) -> bytes:
-        """Unwrap the data key. A sealed key is refused: anybody can write one."""
+        """Unwrap the data key. A sealed key is refused, because anybody can create one."""
         _refuse_sealed_key(reference)
         return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
 
@@ -71,22 +71,22 @@ class ServerDataKeys(DataKeys):
 
     @property
     def key_id(self) -> str:
-        """That of the private key whose public half this is."""
+        """The id of the private key that belongs to the public key."""
         return key_id_of(self.public_key)
 
     def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Seal the data key in a sealed key to the holder of the private key."""
+        """Seal the data key to the holder of the private key."""
         sealed_key = seal_data_key(data_key, public_key=self.public_key, context=reference.context())
         return replace(reference, key_id=key_id_of(self.public_key), sealed_key=sealed_key)
 
     def recover(self, reference: Reference) -> bytes:
-        """Take the data key that the API server handed over with this reference."""
+        """Return the data key that the API server sent with this reference."""
         if reference.answer is None:
             raise ConfigurationError(
                 "This worker holds no private key, and the API server did not open the value for it: the plugin "
-                "'exclusive' is not loaded there. Install airflow-provider-exclusive where the API server runs, give "
-                "it [exclusive] private_key, and do not start it with --apps execution, which loads no plugin. A "
-                "dag.test() asks no API server: give its process the private key.",
+                "'exclusive' is not loaded there. Install airflow-provider-exclusive where the API server runs, set "
+                "[exclusive] private_key there, and do not start it with --apps execution, which loads no plugins. "
+                "dag.test() uses no API server: set the private key in its own process.",
                 option="[exclusive] private_key",
             )
         _refuse_sealed_key(reference)
@@ -94,16 +94,16 @@ class ServerDataKeys(DataKeys):
             raise EnvelopeError(
                 f"The API server could not open this exclusive value, sealed under key {reference.key_id!r}: its row "
                 "is not what the producer wrote, or the API server does not hold that key. Check [exclusive] "
-                "private_key there (airflow exclusive doctor tells), or clear the producer task."
+                "private_key there (run airflow exclusive doctor), or clear and re-run the producer task."
             )
         return reference.answer.data_key
 
 
 def _refuse_sealed_key(reference: Reference) -> None:
-    # Anybody can write a sealed key, so one that lies in a row proves nothing about who did.
+    # Anybody can create a sealed key, so one that is stored in a row does not prove who wrote the row.
     if reference.sealed_key is not None:
         raise EnvelopeError(
-            "This exclusive value was pushed by a worker without the private key, and no API server has taken it in: "
-            "the plugin 'exclusive' was not loaded there, or it had no private key. Mend that (airflow exclusive "
-            "doctor tells), then clear the producer task."
+            "This exclusive value was pushed by a worker without the private key, and no API server has accepted it: "
+            "the plugin 'exclusive' was not loaded there, or the API server had no private key. Fix that (airflow "
+            "exclusive doctor names the cause), then clear and re-run the producer task."
         )

@@ -1,9 +1,9 @@
 """
-The deployment's key pair, and what protects data keys with it.
+The deployment's key pair, and how it protects data keys.
 
-A data key travels in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a process
-with the private key can wrap or unwrap, so a row that opens was written by one. A process that holds only the public
-key seals its data key in a *sealed key*, which the holder of the private key opens and wraps.
+A data key is stored in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a
+process with the private key can wrap or unwrap, so a row that opens was written by such a process. A process that holds
+only the public key seals its data key: the *sealed key* is opened and wrapped by the holder of the private key.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _KEY_CHARACTERS: Final = 44  # base64 of 32 bytes
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
     """
-    One private key of the deployment: 32 raw bytes of X25519 and what follows from them.
+    One private key of the deployment: 32 raw bytes of X25519 and the keys that are derived from them.
 
-    :param key_id: a public name for the key, derived from its public half.
+    :param key_id: the public id of the key, derived from its public half.
     """
 
     key_id: str
@@ -68,10 +68,10 @@ class PrivateKey:
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """
-    The private keys of a deployment; the first wraps, each unwraps what names it.
+    The private keys of a deployment. The first one wraps; each unwraps the data keys that name it.
 
     :param keys: at least one, current key first.
-    :raises ConfigurationError: if there is none, or one twice.
+    :raises ConfigurationError: if there is no key, or the same key twice.
     """
 
     keys: tuple[PrivateKey, ...]
@@ -81,7 +81,8 @@ class Keyring:
             raise ConfigurationError("A keyring needs at least one private key.", option="[exclusive] private_key")
         if len({key.key_id for key in self.keys}) < len(self.keys):
             raise ConfigurationError(
-                "[exclusive] private_key lists the same key twice.", option="[exclusive] private_key"
+                "[exclusive] private_key lists the same key twice. Remove one of them.",
+                option="[exclusive] private_key",
             )
 
     @classmethod
@@ -95,7 +96,7 @@ class Keyring:
         return self.keys[0].key_id
 
     def wrap(self, data_key: bytes, *, context: bytes) -> tuple[str, bytes]:
-        """Return the current key's id and ``data_key`` wrapped under it, bound to ``context``: 12 + 32 + 16 bytes."""
+        """Return the key id and the wrapped key (nonce, key, tag: 12 + 32 + 16 bytes), bound to ``context``."""
         return self._wrap_with_nonce(data_key, context=context, nonce=os.urandom(_NONCE_BYTES))
 
     def _wrap_with_nonce(self, data_key: bytes, *, context: bytes, nonce: bytes) -> tuple[str, bytes]:
@@ -116,7 +117,7 @@ class Keyring:
             key_id,
             "This value is sealed under key {wanted!r}, which this process does not hold (it holds {held}). Add the "
             "old private key at the end of [exclusive] private_key (or the old fernet key to [core] fernet_key), or "
-            "clear the producer task.",
+            "clear and re-run the producer task.",
         )
         if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
             raise cannot_be_opened()
@@ -136,9 +137,9 @@ class Keyring:
         key = self._find(
             key_id,
             "A value arrived sealed to the public key {wanted!r}, whose private half this process does not hold (it "
-            "holds those of {held}). Set [exclusive] public_key where the value comes from to the public half that "
-            "airflow exclusive keygen printed beside [exclusive] private_key; or, while keys are being changed, add "
-            "the other private key here.",
+            "holds those of {held}). In the worker that pushed it, set [exclusive] public_key to the public half "
+            "that airflow exclusive keygen printed with [exclusive] private_key. While keys are being rotated, add the "
+            "other private key here instead.",
         )
         try:
             data_key = _SEALED_KEY_SUITE.decrypt(sealed_key, key.exchange_key, _sealed_key_context(key_id, context))
@@ -158,7 +159,7 @@ class Keyring:
 
 def seal_data_key(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
     """
-    Seal ``data_key`` to the holder of the private key, as a process that holds only the public key must.
+    Return the sealed key: ``data_key`` sealed to the holder of the private key.
 
     :param public_key: 32 raw bytes of X25519.
     """
@@ -167,17 +168,17 @@ def seal_data_key(data_key: bytes, *, public_key: bytes, context: bytes) -> byte
 
 
 def key_id_of(public_key: bytes) -> str:
-    """Return the public name of a key pair: 32 hexadecimal digits."""
+    """Return the public id of a key pair: 32 hexadecimal digits."""
     return hashlib.sha256(_LABEL + b"key-id" + public_key).hexdigest()[:32]
 
 
 def derive(secret: bytes, *, purpose: bytes) -> bytes:
-    """Derive 32 bytes from ``secret`` by HKDF-SHA256 (RFC 5869), apart from those of every other purpose."""
+    """Derive 32 bytes from ``secret`` by HKDF-SHA256 (RFC 5869); each purpose gives different bytes."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_LABEL + purpose).derive(secret)
 
 
 def is_as_long_as_a_key(text: str) -> bool:
-    """Return whether ``text`` may be a key that was mistyped, rather than something else."""
+    """Return whether ``text`` is about as long as a key, and so may be a mistyped one."""
     return len(text) in range(_KEY_CHARACTERS - 1, _KEY_CHARACTERS + 2)
 
 
@@ -185,22 +186,22 @@ def parse_key(text: str, *, option: str) -> bytes:
     """
     Read one key from configuration: base64 of exactly 32 random bytes.
 
-    :raises ConfigurationError: if it is anything else, above all a passphrase.
+    :raises ConfigurationError: if it is anything else, such as a passphrase.
     """
     try:
-        # Keys travel in both alphabets of RFC 4648: fernet keys are URL-safe.
+        # Both alphabets of RFC 4648 are accepted: fernet keys are URL-safe.
         raw = binascii.a2b_base64(text.strip().translate(_URL_SAFE).encode("ascii"), strict_mode=True)
     except (ValueError, UnicodeEncodeError):
         raw = b""
     if len(raw) != KEY_BYTES:
         raise ConfigurationError(
             f"{option} is not a key: expected base64 of exactly {KEY_BYTES} random bytes (44 characters), got "
-            f"{len(text.strip())} characters that are not. {HOW_TO_MAKE_A_KEY}",
+            f"{len(text.strip())} characters that do not decode to that. {HOW_TO_MAKE_A_KEY}",
             option=option,
         )
     if _is_guessable(raw):
         raise ConfigurationError(
-            f"{option} decodes to text or to a pattern, not to random bytes: it can be guessed. {HOW_TO_MAKE_A_KEY}",
+            f"{option} decodes to text or to a pattern, not to random bytes, so it can be guessed. {HOW_TO_MAKE_A_KEY}",
             option=option,
         )
     return raw
@@ -208,13 +209,13 @@ def parse_key(text: str, *, option: str) -> bytes:
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 HOW_TO_MAKE_A_KEY: Final = (
-    "Make a pair of keys with: airflow exclusive keygen; or one key with: "
+    "Create a key pair with: airflow exclusive keygen; or a single key with: "
     'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
 )
 
 
 def format_key(raw: bytes) -> str:
-    """Return a key as configuration holds it."""
+    """Return a key in the form that configuration uses."""
     return base64.b64encode(raw).decode("ascii")
 
 

@@ -1,8 +1,7 @@
 """
-Sealing payloads under data keys.
+Seal encoded values under data keys; a sealed value is a *payload*.
 
-A *data key* seals one payload and is used for nothing else. How it is kept is the business of
-:mod:`airflow_provider_exclusive.crypto.keyring`.
+A *data key* seals one value and is used for nothing else. :mod:`airflow_provider_exclusive.crypto.keyring` protects it.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from airflow_provider_exclusive.exceptions import EnvelopeError
 KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
 MAX_PAYLOAD_BYTES: Final = 2**31 - 1 - TAG_BYTES
-"""What the cipher seals in one piece (OpenSSL's limit, see ``cryptography``'s ``AESGCM``), in bytes."""
+"""The largest encoded value that the cipher seals, in bytes (OpenSSL's limit, see ``cryptography``'s ``AESGCM``)."""
 
-_CHUNK_BYTES: Final = 1 << 18  # small enough to stay in the processor's cache on its way
+_CHUNK_BYTES: Final = 1 << 18  # small enough to stay in the processor's cache
 # A data key seals exactly one payload, so a fixed nonce is never reused under a key (NIST SP 800-38D, section 8).
 _PAYLOAD_NONCE: Final = bytes(12)
 
@@ -36,13 +35,13 @@ def new_data_key() -> bytes:
 
 class Sealing:
     """
-    A payload as it is sealed: encrypted piece by piece, into memory that the next piece overwrites.
+    A payload that is sealed while it is read: encrypted piece by piece, into a buffer that the next piece overwrites.
 
-    It may be gone through again, as for a second attempt to store it, and then gives the same bytes: what the pieces
-    lie in must not change meanwhile.
+    It can be iterated again, for a second attempt to store it, and then yields the same bytes. The memory of the pieces
+    must not change meanwhile.
 
-    :param pieces: the payload, which need not lie in one piece: joining it would copy it.
-    :param data_key: a fresh one.
+    :param pieces: the encoded value, in one or more pieces; joining them would copy it.
+    :param data_key: a fresh data key.
     :param context: what the payload is bound to.
     """
 
@@ -68,10 +67,10 @@ class Sealing:
 
 class Opening:
     """
-    A payload as it is opened: decrypted piece by piece while it comes, and handed out only if all of it was genuine.
+    A payload that is opened while it arrives: decrypted piece by piece, and returned only if all of it is genuine.
 
-    :param size: bytes of the payload.
-    :raises EnvelopeError: if ``data_key`` cannot be one, or nothing of this size was ever sealed.
+    :param size: bytes of the encoded value.
+    :raises EnvelopeError: if ``data_key`` is invalid, or ``size`` is more than can be sealed.
     """
 
     def __init__(self, size: int, *, data_key: bytes, context: bytes) -> None:
@@ -85,54 +84,54 @@ class Opening:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what came."""
+        """Discard everything that was written."""
         self._decryptor = self._cipher.decryptor()
         self._decryptor.authenticate_additional_data(self._context)
-        self._payload: bytearray | memoryview | None = None
+        self._opened: bytearray | memoryview | None = None
         self._position = 0
         self._tag = b""
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything came, if only an empty piece."""
-        return self._payload is not None
+        """Whether anything was written, even an empty piece."""
+        return self._opened is not None
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes."""
-        if self._payload is None:
-            self._payload = fresh_memory(self._size)
+        """Decrypt the next bytes."""
+        if self._opened is None:
+            self._opened = fresh_memory(self._size)
         view = memoryview(chunk)
         own = view[: self._size - self._position]
         if own:
-            self._position += self._decryptor.update_into(own, memoryview(self._payload)[self._position :])
+            self._position += self._decryptor.update_into(own, memoryview(self._opened)[self._position :])
         if len(own) < len(view) and len(self._tag) <= TAG_BYTES:
             self._tag += bytes(view[len(own) : len(own) + TAG_BYTES + 1])
 
     def finish(self) -> bytearray | memoryview:
         """
-        Return the payload, in memory that nothing else uses.
+        Return the encoded value, in memory that nothing else uses.
 
-        :raises EnvelopeError: if payload, data key or context are not those of the seal.
+        :raises EnvelopeError: if payload, data key or context differ from those that were sealed.
         """
-        if self._payload is None or self._position < self._size or len(self._tag) != TAG_BYTES:
+        if self._opened is None or self._position < self._size or len(self._tag) != TAG_BYTES:
             raise cannot_be_opened()
         try:
             self._decryptor.finalize_with_tag(self._tag)
         except InvalidTag as failure:
             raise cannot_be_opened() from failure
-        return self._payload
+        return self._opened
 
 
 def seal(*pieces: Chunk, data_key: bytes, context: bytes) -> bytes:
-    """Return a payload sealed in one piece, :data:`TAG_BYTES` longer; see :class:`Sealing`."""
+    """Return the payload in one piece, :data:`TAG_BYTES` longer than the value; see :class:`Sealing`."""
     return b"".join(map(bytes, Sealing(pieces, data_key=data_key, context=context)))
 
 
 def open_sealed(sealed: bytes | bytearray, *, data_key: bytes, context: bytes) -> bytearray | memoryview:
     """
-    Decrypt what :func:`seal` wrote.
+    Return the encoded value that :func:`seal` sealed.
 
-    :raises EnvelopeError: if payload, data key or context are not those of the seal.
+    :raises EnvelopeError: if payload, data key or context differ from those that were sealed.
     """
     opening = Opening(max(0, len(sealed) - TAG_BYTES), data_key=data_key, context=context)
     opening.write(sealed)
@@ -143,5 +142,5 @@ def cannot_be_opened() -> EnvelopeError:
     """Return the one error for every integrity failure."""
     return EnvelopeError(
         "This exclusive value cannot be opened: its row or its payload is not what the producer wrote. "
-        "Clear the producer task to write it anew."
+        "Clear and re-run the producer task."
     )

@@ -1,4 +1,4 @@
-"""Encodings in which one meaning has exactly one form, for what a cipher binds."""
+"""Encodings in which each meaning has exactly one form, for the bytes that a cipher authenticates."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ def to_base64(data: bytes) -> str:
 
 def from_base64(text: object) -> bytes:
     """
-    Read what :func:`to_base64` wrote, and nothing else that means the same bytes.
+    Decode what :func:`to_base64` wrote, and reject any other text that means the same bytes.
 
-    :raises TypeError: if ``text`` is no string.
+    :raises TypeError: if ``text`` is not a string.
     :raises ValueError: if it is not canonical base64.
     """
     if not isinstance(text, str):
-        raise TypeError("base64 is text")
+        raise TypeError("base64 must be a string")
     data = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     if to_base64(data) != text:
-        # The spare bits of the last character must be zero, or two texts would name the same bytes.
+        # The spare bits of the last character must be zero, or two texts would mean the same bytes.
         raise ValueError("base64 is not canonical")
     return data
 
 
 def canonical(value: object) -> bytes:
     """
-    Encode JSON-like data so that different data give different bytes: a tag, a length of 8 bytes, then the content.
+    Return JSON-like data as bytes, so that different data give different bytes.
+
+    Each item is a tag, the length of its content in 8 bytes, and the content; None is a tag alone.
 
     :param value: None, integers, strings, lists, and dicts with string keys.
     :raises TypeError: for anything else.
@@ -48,7 +50,7 @@ def canonical(value: object) -> bytes:
     raise TypeError(f"cannot encode {type(value).__name__}")
 
 
-# Names of fields, Dags, runs and tasks: the references that one process reads have most of them in common.
+# Names of fields, Dags, runs and tasks repeat in most references that one process reads.
 @functools.lru_cache(maxsize=1024)
 def _text(value: str) -> bytes:
     return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))

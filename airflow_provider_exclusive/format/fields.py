@@ -1,4 +1,4 @@
-"""Readers of the fields of a row that take nothing on trust: each field is there, of its type, and no other is."""
+"""Strict readers of the fields of a row: each field must be present and of its type, and there must be no other."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ MAX_INTEGER: Final = 2**63 - 1
 
 
 def require_fields(row: object, names: frozenset[str]) -> dict[str, Any]:
-    """Return ``row`` if it is a dict of exactly these ``names``; ValueError if not."""
+    """Return ``row`` if it is a dict of exactly these ``names``; raise ValueError if not."""
     if not isinstance(row, dict) or row.keys() != names:
-        raise ValueError("fields differ")
+        raise ValueError("missing or unexpected fields")
     return row
 
 
 def typed(value: object, kind: type) -> Any:
-    """Return ``value`` if it is of exactly this ``kind``; TypeError if not."""
-    # bool is an int to isinstance, and True must not pass for 1.
+    """Return ``value`` if it is of exactly this ``kind``; raise TypeError if not."""
+    # isinstance accepts a bool as an int, but True must not pass for 1.
     if type(value) is not kind:
-        raise TypeError("a field has another type")
+        raise TypeError("a field has an unexpected type")
     return value
 
 
 def optional(value: object, read: Callable[[object], Any]) -> Any:
-    """Return None for None, and what ``read`` makes of anything else."""
+    """Return None for None, and the result of ``read`` for anything else."""
     return None if value is None else read(value)
 
 
 def string(value: object) -> str:
-    """Return ``value`` if it is a string; TypeError if not."""
+    """Return ``value`` if it is a string; raise TypeError if not."""
     text: str = typed(value, str)
     return text
 
@@ -46,22 +46,22 @@ def database_text(value: object) -> str:
 
 
 def integer(value: object, *, least: int = 0) -> int:
-    """Return ``value`` if it is an integer from ``least`` to :data:`MAX_INTEGER`; TypeError or ValueError if not."""
+    """Return an integer from ``least`` to :data:`MAX_INTEGER`; raise TypeError or ValueError for anything else."""
     number: int = typed(value, int)
-    # JSON knows no largest integer, but Python refuses to print one of more than 4300 digits.
+    # JSON has no largest integer, but Python refuses to print one of more than 4300 digits.
     if not least <= number <= MAX_INTEGER:
-        raise ValueError("an integer out of range")
+        raise ValueError("an integer is out of range")
     return number
 
 
 def timestamp(value: object) -> str:
-    """Return ``value`` if it is a time with its zone in ISO 8601; TypeError or ValueError if not."""
+    """Return ``value`` if it is an ISO 8601 time with a time zone; raise TypeError or ValueError if not."""
     text = string(value)
     if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time without zone")
+        raise ValueError("a time has no time zone")
     return text
 
 
 def to_timestamp(moment: datetime) -> str:
-    """Return a time that has a zone as :func:`timestamp` reads it: in UTC, to the microsecond."""
+    """Return a time that has a time zone in the form that :func:`timestamp` reads: UTC, with microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,7 +1,7 @@
 """
-The reference: the small JSON that Airflow's metadata database holds in place of an exclusive value.
+The reference: the small JSON object that Airflow's metadata database stores in place of an exclusive value.
 
-:func:`Reference.to_row` and :func:`Reference.from_row` are mirror images. :meth:`Reference.context` is the canonical
+:meth:`Reference.to_row` and :meth:`Reference.from_row` are inverses. :meth:`Reference.context` is the canonical
 encoding of every fact that the cipher binds to the payload and to the data key, so an edited reference does not open.
 """
 
@@ -28,7 +28,7 @@ from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 MARKER: Final = "__exclusive__"
 VERSION: Final = 1
 PLAIN: Final = "plain"
-"""Value of the marker in a row that holds a user's own value which merely looks like a reference."""
+"""The marker's value in a row that holds a user's own value that only looks like a reference."""
 
 _FIELDS: Final = frozenset(
     {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
@@ -43,9 +43,9 @@ _CALLER: Final = "caller"
 @dataclass(frozen=True, slots=True)
 class ServerAnswer:
     """
-    What the API server said of a reference.
+    What the API server returned with a reference.
 
-    :param data_key: the data key, for a reader that may have it; None if the reference cannot be opened.
+    :param data_key: the data key, if the reader may have it; None if the reference cannot be opened.
     """
 
     data_key: bytes | None = field(repr=False)
@@ -54,21 +54,21 @@ class ServerAnswer:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """
-    Where one sealed value is, who wrote it, who may read it and how to open it.
+    Where a sealed value is stored, who wrote it, who may read it and how to open it.
 
     :param producer: the task instance that wrote the value.
-    :param key: the XCom key it was written under.
+    :param key: the XCom key that it was written under.
     :param scope: who may read it besides the producer.
-    :param codec: the codec that turns the payload into the value.
-    :param size: bytes of the payload before sealing.
-    :param length: ``len()`` of the value, or None if it has none; for people only.
+    :param codec: name of the codec that decodes the value.
+    :param size: bytes of the encoded value, before sealing.
+    :param length: ``len()`` of the value, or None if it has none; for display only.
     :param created_at: when it was written, ISO 8601 in UTC.
-    :param expires_at: when the payload ends, likewise, or None for never.
-    :param at: where the sealed payload lies, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
-    :param key_id: which private key wraps the data key.
-    :param sealed_key: the data key as a process without the private key sends it to the API server, instead of
-        :attr:`wrapped_key`.
-    :param answer: what the API server said of it on this read; never stored.
+    :param expires_at: when the payload expires, in the same form, or None for never.
+    :param at: where the payload is stored, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
+    :param key_id: the id of the private key that protects the data key.
+    :param sealed_key: the data key sealed to the public key, as a process without the private key sends it to the API
+        server; instead of :attr:`wrapped_key`.
+    :param answer: what the API server returned on this read; never stored.
     """
 
     producer: TaskIdentity
@@ -88,19 +88,19 @@ class Reference:
 
     @property
     def coordinate(self) -> Coordinate:
-        """Where its row was written."""
+        """The coordinate that its row was written to."""
         return Coordinate.of(self.producer, self.key)
 
     def context(self) -> bytes:
         """
-        Return the bytes that authenticate everything but ``inline``, ``key_id``, ``wrapped_key`` and ``sealed_key``.
+        Return the bytes that authenticate everything except ``inline``, ``key_id``, ``wrapped_key`` and ``sealed_key``.
 
-        The encoding is canonical and length-prefixed, so two different references never share a context.
+        The encoding is canonical and length-prefixed, so two different references never have the same context.
         """
         return b"airflow-provider-exclusive reference" + canonical(self._bound() | {"at": self.at})
 
     def to_row(self) -> dict[str, Any]:
-        """Return the JSON that goes into the XCom row."""
+        """Return the JSON object that is stored in the XCom row."""
         place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
         lock = ("wrapped_key", self.wrapped_key) if self.sealed_key is None else ("sealed_key", self.sealed_key)
         return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
@@ -126,16 +126,16 @@ class Reference:
 
     def to_answer(self, data_key: bytes | None) -> dict[str, Any]:
         """
-        Return the row as the API server answers it to a reader that may have it.
+        Return the row as the API server sends it to a reader that may read it.
 
-        :param data_key: None says that the API server could not open the reference.
+        :param data_key: None means that the API server could not open the reference.
         """
         return self.to_row() | {_ANSWER: None if data_key is None else to_base64(data_key)}
 
     @classmethod
     def from_answer(cls, row: Mapping[str, Any]) -> Reference:
         """
-        Read a row that came through the API server, with its :attr:`answer` if it gave one.
+        Read a row that came through the API server, with its :attr:`answer` if there is one.
 
         :raises EnvelopeError: as :meth:`from_row`.
         """
@@ -144,30 +144,34 @@ class Reference:
         try:
             answer = ServerAnswer(optional(row[_ANSWER], from_base64))
         except (TypeError, ValueError) as malformed:
-            raise EnvelopeError("The API server's answer to this read is malformed.") from malformed
+            raise EnvelopeError(
+                "The API server's answer to this read is invalid: expected a data key in base64. Run the same release "
+                "of airflow-provider-exclusive in the API server and in the worker."
+            ) from malformed
         return cls.from_row(without_answer(row), answer)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], answer: ServerAnswer | None = None) -> Reference:
         """
-        Read an XCom row, taking nothing on trust: every field must be there, of its type, and no other.
+        Read an XCom row and trust nothing: every field must be present and of its type, and there must be no other.
 
-        :param answer: what came with it.
-        :raises UnsupportedReferenceError: if it is of another version.
-        :raises EnvelopeError: if it is no well-formed reference.
+        :param answer: the API server's answer that came with it.
+        :raises UnsupportedReferenceError: if it has another version.
+        :raises EnvelopeError: if it is not a well-formed reference.
         """
         version = row.get(MARKER) if isinstance(row, dict) else None
         if type(version) is not int or version != VERSION:
             raise UnsupportedReferenceError(
                 f"This XCom row is an exclusive reference of {_name_version(version)}; this release of "
-                f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear the producer task."
+                f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear and re-run the "
+                "producer task."
             )
         try:
             return cls._parse(row, answer)
         except (KeyError, TypeError, ValueError) as malformed:
             raise EnvelopeError(
                 "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
-                "something else. Clear the producer task to write it anew."
+                "something else. Clear and re-run the producer task."
             ) from malformed
 
     @classmethod
@@ -206,17 +210,17 @@ def is_reference_row(row: object) -> bool:
 
 
 def holds_sealed_key(row: object) -> bool:
-    """Return whether a worker without the private key wrote this row; anybody may pretend to be one."""
+    """Return whether this row holds a sealed key, as workers without the private key write; anybody can create one."""
     return is_reference_row(row) and "sealed_key" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
 
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``row`` without an answer: only the API server gives one, so none may come out of the database."""
+    """Return ``row`` without an answer: only the API server adds one, so one from the database must not be used."""
     return {name: content for name, content in row.items() if name != _ANSWER} if _ANSWER in row else dict(row)
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:
-    """Wrap a user's own value that carries our marker, so that it is not taken for a reference."""
+    """Wrap a user's own value that carries our marker, so that it is not mistaken for a reference."""
     return {MARKER: PLAIN, "value": row}
 
 
@@ -226,10 +230,10 @@ def is_escaped(row: Mapping[str, Any]) -> bool:
 
 
 def _name_version(version: object) -> str:
-    # Whatever else stands there may be somebody's value, or too deep or too long to print.
+    # Anything else may be a user's value, or too deep or too long to print.
     if type(version) is int and 0 <= version <= MAX_INTEGER:
         return f"version {version}"
-    return f"no version (a {type(version).__name__})"
+    return f"an invalid version (of type {type(version).__name__})"
 
 
 def _scope_to_row(scope: ConsumerScope) -> str | list[str | dict[str, str | None]]:

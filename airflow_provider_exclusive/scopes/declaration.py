@@ -1,8 +1,8 @@
 """
-Consumer scopes as Dag authors write them, and what becomes of them when a task pushes.
+Consumer scopes as Dag authors write them, and how they are resolved when a task pushes.
 
-:class:`ScopeDeclaration` is parsed with the Dag and *resolved* against the running task into the
-:class:`~airflow_provider_exclusive.scopes.scope.ConsumerScope` of each value. This module knows nothing of Airflow.
+:class:`ScopeDeclaration` is parsed with the Dag. When a task pushes a value, it is *resolved* to the value's
+:class:`~airflow_provider_exclusive.scopes.scope.ConsumerScope`. This module does not depend on Airflow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Downstream(Enum):
 
 
 DOWNSTREAM: Final = _Downstream.DOWNSTREAM
-"""The direct downstream tasks of the producer, as they are when it pushes."""
+"""The direct downstream tasks of the producer at the time of the push."""
 
 
 class _Caller(Enum):
@@ -49,10 +49,10 @@ class Consumer:
     """
     One consumer as a Dag author writes it.
 
-    :param task: a task id, or a glob over task ids (``*`` and ``?``), so ``"etl.*"`` names a task group.
+    :param task: a task id, or a glob over task ids (``*`` and ``?``), so ``"etl.*"`` matches a task group.
     :param dag: another Dag's id; None means the producer's own Dag. Tasks of another Dag may read from any run.
-    :param any_run: whether other runs of the producer's own Dag may read, too.
-    :raises InvalidScopeError: if a field is empty, of the wrong type or no possible id.
+    :param any_run: whether other runs of the producer's own Dag may read as well.
+    :raises InvalidScopeError: if a field is empty, of the wrong type or not a valid id.
     """
 
     task: str
@@ -79,8 +79,8 @@ class ScopeDeclaration:
     """
     The consumer scopes of one task's outputs, key by key, as its Dag declares them.
 
-    :param by_key: who may read each key; ``"*"`` stands for the keys that are not named. A key that neither is named
-        nor covered by ``"*"`` can be read by its producer alone.
+    :param by_key: who may read each key; ``"*"`` stands for the keys that are not named. If a key is neither named nor
+        covered by ``"*"``, only its producer may read it.
     """
 
     by_key: Mapping[str, tuple[Declared, ...]]
@@ -88,22 +88,22 @@ class ScopeDeclaration:
     @classmethod
     def parse(cls, spec: object) -> ScopeDeclaration:
         """
-        Read what a Dag author wrote.
+        Parse what a Dag author wrote.
 
         :param spec: one clause, a collection of clauses, or a mapping from key to either. A clause is a task id or
             glob, ``"dag:task"``, ``"caller"``, a :class:`Consumer` or :data:`DOWNSTREAM`.
-        :raises InvalidScopeError: if it is none of these.
+        :raises InvalidScopeError: if it is anything else.
         """
         if isinstance(spec, Mapping):
             if not spec:
                 raise InvalidScopeError(
-                    "consumers={} names no key. Write consumers=[] if nobody may read, or {'*': [...]} for every key."
+                    "consumers={} names no key. Write consumers=[] if no task may read, or {'*': [...]} for every key."
                 )
             return cls({_parse_key(key): _parse_clauses_of(key, clauses) for key, clauses in spec.items()})
         return cls({EVERY_KEY: _parse_clauses(spec)})
 
     def declared_for(self, key: str) -> tuple[Declared, ...]:
-        """Return the clauses that govern ``key``, by its own name or by ``"*"``."""
+        """Return the clauses that apply to ``key``, by its own name or by ``"*"``."""
         return self.by_key.get(key, self.by_key.get(EVERY_KEY, ()))
 
     def consumers(self) -> Iterable[tuple[str, Declared]]:
@@ -121,18 +121,18 @@ class ScopeDeclaration:
         parts: Collection[str] | None = None,
     ) -> ConsumerScope:
         """
-        Turn the declaration into the scope of one value.
+        Return the scope of one value.
 
         :param producer: the task instance that pushes.
         :param downstream: the ids of its direct downstream tasks, which :data:`DOWNSTREAM` stands for.
-        :param parts: for the ``return_value`` of a task with multiple outputs, the keys it is made of: unless
-            ``return_value`` is named itself, only who may read every part may read the whole. One that is made of
-            nothing counts as made of all keys that are named.
+        :param parts: for the ``return_value`` of a task with multiple outputs, the keys of its parts. Unless
+            ``return_value`` has its own scope, only tasks that may read every part may read it. An empty
+            ``return_value`` is treated as if it had all keys that are named.
         """
         if key != RETURN_KEY or parts is None or RETURN_KEY in self.by_key:
             return self._resolve(self.declared_for(key), producer, downstream)
         whole = OPEN
-        # Many parts share few scopes, and to meet two of them takes a comparison of all clauses.
+        # Many parts share few scopes, and an intersection compares all clauses, so each scope is used only once.
         for declared in dict.fromkeys(self.declared_for(part) for part in parts or self.by_key):
             whole = whole.intersection(self._resolve(declared, producer, downstream))
         return whole
@@ -149,10 +149,10 @@ class ScopeDeclaration:
 @dataclass(frozen=True, slots=True)
 class OutputDeclaration:
     """
-    What a task's author says about its outputs.
+    What a Dag author declares about a task's outputs.
 
     :param scope: who may read what.
-    :param codec: the codec that the task asks for; None chooses by type.
+    :param codec: name of the codec that the task requests; None chooses by type.
     """
 
     scope: ScopeDeclaration
@@ -162,20 +162,20 @@ class OutputDeclaration:
 def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(name, str):
         raise InvalidScopeError(
-            f"A consumer's {field} is an id as a string; got {name!r} of type {type(name).__name__}."
+            f"A consumer's {field} must be an id as a string; got {name!r} of type {type(name).__name__}."
         )
     if not name:
         raise InvalidScopeError(f"A consumer's {field} is empty; expected an id such as 'load'.")
     if not pattern.fullmatch(name):
         raise InvalidScopeError(
-            f"A consumer's {field} is {name!r}, which no id can be: ids are made of letters, digits, '_', '.' and '-'"
-            f"{' (in a task, * and ? are wildcards)' if pattern is _TASK_PATTERN else ''}."
+            f"A consumer's {field} is {name!r}, which is not a valid id: ids consist of letters, digits, '_', '.' "
+            f"and '-'{' (in a task, * and ? are wildcards)' if pattern is _TASK_PATTERN else ''}."
         )
 
 
 def _parse_key(key: object) -> str:
     if not isinstance(key, str) or not key:
-        raise InvalidScopeError(f"A scope's key is the name of an XCom key; got {key!r}, expected such as 'row_count'.")
+        raise InvalidScopeError(f"A scope's key must be the name of an XCom key, such as 'row_count'; got {key!r}.")
     return key
 
 
@@ -183,18 +183,18 @@ def _parse_clauses_of(key: object, spec: object) -> tuple[Declared, ...]:
     try:
         return _parse_clauses(spec)
     except InvalidScopeError as error:
-        raise InvalidScopeError(f"The scope of key {key!r}: {error}") from None
+        raise InvalidScopeError(f"The scope of key {key!r} is invalid: {error}") from None
 
 
 def _parse_clauses(spec: object) -> tuple[Declared, ...]:
     if isinstance(spec, (str, Consumer, _Downstream, _Caller)):
         return (_parse_clause(spec),)
     if isinstance(spec, (list, tuple, set, frozenset)):
-        # A set has another order in every process; the same Dag must write the same reference in all of them.
+        # The order of a set differs between processes, but the same Dag must write the same reference in all of them.
         clauses = spec if isinstance(spec, (list, tuple)) else sorted(spec, key=str)
         return tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses))
     raise InvalidScopeError(
-        f"A consumer scope is a task id, a Consumer, DOWNSTREAM, or a list of these; got {spec!r} "
+        f"A consumer scope must be a task id, a Consumer, DOWNSTREAM, or a list of these; got {spec!r} "
         f"of type {type(spec).__name__}."
     )
 
@@ -207,13 +207,13 @@ def _parse_clause(clause: object) -> Declared:
     if isinstance(clause, str) and ":" in clause:
         dag, _, task = clause.partition(":")
         return Consumer(task=task, dag=dag)
-    # Consumer itself refuses whatever is not a possible task id, with a message that teaches.
+    # Consumer itself rejects anything that is not a valid task id, and says what is expected.
     return Consumer(task=clause)  # type: ignore[arg-type]
 
 
 def _resolve_clause(declared: Declared, *, producer: TaskIdentity, downstream: Collection[str]) -> Iterable[Clause]:
     if isinstance(declared, _Caller):
-        return []  # who that is stands in a hand-over record, at the time of the read
+        return []  # when the value is read, the hand-over record says who the caller is
     if isinstance(declared, _Downstream):
         return [Clause(producer.dag_id, task_id, producer.run_id) for task_id in sorted(downstream)]
     if declared.dag in (None, producer.dag_id):

@@ -1,4 +1,4 @@
-"""What task instances and their XComs are called. This module knows nothing of Airflow."""
+"""Names of task instances and their XComs. This module does not depend on Airflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 CALLER_WORD: Final = "caller"
-"""What a Dag author writes for the task that triggered the producer's run; no task of that name is meant by it."""
+"""What a Dag author writes for the task that triggered the producer's run; it never means a task of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class TaskIdentity:
     """
     A task instance, as a producer or as a reader.
 
-    :param ti_id: Airflow's id of the task instance where it is known. It changes with every try, so it tells writes
-        apart but never decides who may read.
+    :param ti_id: Airflow's id of the task instance, if known. It changes with every try: it distinguishes writes, but
+        never decides who may read.
     """
 
     dag_id: str
@@ -35,7 +35,7 @@ class TaskIdentity:
         )
 
     def named_by(self, producer: TaskIdentity) -> str:
-        """Return, as Python source, the consumer with which the Dag of ``producer`` lets this task read."""
+        """Return, as Python source, the consumer that lets this task read when the Dag of ``producer`` declares it."""
         if self.dag_id != producer.dag_id:
             return repr(f"{self.dag_id}:{self.task_id}")
         if self.run_id != producer.run_id:
@@ -50,7 +50,7 @@ class TaskIdentity:
 @dataclass(frozen=True, slots=True)
 class Coordinate:
     """
-    Which XCom is meant, or which XComs: None stands for any, and for what Airflow does not say.
+    The coordinate of an XCom, or of several: None means any, or not known.
 
     :param map_index: -1 for an unmapped task.
     """
@@ -63,11 +63,11 @@ class Coordinate:
 
     @classmethod
     def of(cls, task: TaskIdentity, key: str) -> Coordinate:
-        """Return where ``task`` keeps what it pushes under ``key``."""
+        """Return the coordinate of what ``task`` pushes under ``key``."""
         return cls(task.dag_id, task.run_id, task.task_id, task.map_index, key)
 
     def covers(self, other: Coordinate) -> bool:
-        """Return whether ``other``, with its key as it was pushed, is among the XComs that are meant here."""
+        """Return whether ``other``, with its key as it was pushed, is one of the XComs that are meant here."""
         return (
             self.dag_id in (None, other.dag_id)
             and self.run_id in (None, other.run_id)
@@ -77,7 +77,7 @@ class Coordinate:
         )
 
     def belongs_to(self, task: TaskIdentity) -> bool:
-        """Return whether this is known to be a coordinate of ``task``, in any of its tries."""
+        """Return whether this is a coordinate of ``task``, in any of its tries; False if that is not known."""
         own = (task.dag_id, task.run_id, task.task_id, task.map_index)
         return (self.dag_id, self.run_id, self.task_id, self.map_index) == own
 
@@ -87,5 +87,5 @@ class Coordinate:
 
 
 def is_kept_as(pushed: str, key: str) -> bool:
-    """Return whether Airflow stores under ``key`` what was pushed as ``pushed``: it decodes percent signs."""
+    """Return whether Airflow stores a push under ``pushed`` as ``key``: it decodes percent signs."""
     return key in (pushed, unquote(pushed))

@@ -1,8 +1,8 @@
 """
 Who may read a value: clauses and consumer scopes.
 
-A consumer scope travels in the reference and is all that a reader is held against. How a Dag author writes one is in
-:mod:`airflow_provider_exclusive.scopes.declaration`. This module knows nothing of Airflow.
+A consumer scope is stored in the reference, and readers are checked against it alone. Dag authors write one with
+:mod:`airflow_provider_exclusive.scopes.declaration`. This module does not depend on Airflow.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
     """
-    One resolved line of a consumer scope.
+    One resolved entry of a consumer scope.
 
     :param task_id: a glob over task ids.
     :param run_id: the one run whose tasks may read, or None for any run of the Dag.
@@ -43,12 +42,12 @@ class Clause:
 @dataclass(frozen=True, slots=True)
 class ConsumerScope:
     """
-    Who may read one value besides its producer: anyone who matches one clause.
+    Who may read one value besides its producer: anyone who matches a clause.
 
-    No clause at all is a denial, not a default. An open scope must say so.
+    A scope without clauses denies every reader. An open scope must say so.
 
-    :param admits_caller: whether the task that triggered the producer's run may read, too. Who that is stands in a
-        hand-over record, so :meth:`permits` does not know it;
+    :param admits_caller: whether the task that triggered the producer's run may read as well. A hand-over record names
+        that task, so :meth:`permits` does not know it;
         :func:`~airflow_provider_exclusive.access.decision.decide` does.
     """
 
@@ -60,20 +59,11 @@ class ConsumerScope:
         """Return whether ``reader`` may read."""
         return self.is_open or any(clause.permits(reader) for clause in self.clauses)
 
-    def verify(self, reader: TaskIdentity) -> None:
-        """
-        Let ``reader`` pass or raise.
-
-        :raises AccessDeniedError: if no clause matches.
-        """
-        if not self.permits(reader):
-            raise AccessDeniedError(f"{reader} is not in the consumer scope. It may be read by: {self}.")
-
     def intersection(self, other: ConsumerScope) -> ConsumerScope:
         """
-        Return a scope of those whom both permit.
+        Return a scope that permits only readers whom both scopes permit.
 
-        Two different globs meet only if one of them is ``*``: fewer readers than possible, never more.
+        Two different globs intersect only if one of them is ``*``: fewer readers than possible, never more.
         """
         if self.is_open:
             return other
@@ -93,7 +83,7 @@ class ConsumerScope:
 
 
 OPEN: Final = ConsumerScope(is_open=True)
-"""The scope of a plain task's value: anybody may read it."""
+"""The scope of a plain task's value: any task may read it."""
 
 
 def _meet(one: Clause, other: Clause) -> Clause | None:

@@ -1,4 +1,4 @@
-"""The Dags that measure. Where this provider is configured, all producers are exclusive but the one of ``plain``."""
+"""The Dags that measure. If this provider is configured, all producers except that of ``plain`` are exclusive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IS_EXCLUSIVE = "exclusive" in conf.get("core", "xcom_backend")
 
 
 def readable_by(*task_ids: str) -> dict[str, Any]:
-    """Return the arguments that make a task exclusive, where the stack's backend is that of this provider."""
+    """Return the arguments that make a task exclusive, if the stack uses the backend of this provider."""
     return {"pre_execute": consumers(*task_ids)} if IS_EXCLUSIVE else {}
 
 
@@ -56,7 +56,7 @@ with DAG("mix_pushed", schedule=None, start_date=START, max_active_runs=READERS[
 
 
 class Slots(EmptyOperator):
-    """Task instances that the scheduler takes for done without running them; others push for them."""
+    """Task instances that the scheduler marks as done without running them; another process pushes for them."""
 
     def __init__(self, *, number: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

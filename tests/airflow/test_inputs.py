@@ -157,7 +157,7 @@ class TestWhatWasNotHandedOver:
         triggered.run(conf={"where": where})
         assert pulled == []
         assert isinstance(errors[0], AccessDeniedError)
-        assert "or hand it to that run" in str(errors[0])
+        assert "or hand the output to the reader's run" in str(errors[0])
 
     def test_a_record_written_by_another_hand_is_no_record(self, outcomes, triggered):
         parent = hand_over(triggered, rows="a secret")

@@ -405,7 +405,7 @@ class TestPayloadsThatWereTamperedWith:
 
         run_with_reader(reader, self.BIG)
 
-        reader.refused(PayloadNotFoundError, "Clear task 'extract'")
+        reader.refused(PayloadNotFoundError, "Clear and re-run task 'extract'")
 
     def test_two_swapped_payloads_do_not_open(self):
         def swap(ti):
@@ -492,7 +492,7 @@ class TestTheDeployment:
 
         run_with_reader(reader, "x" * 10_000)
 
-        reader.refused(PayloadNotFoundError, "expired at 20", "ttl_seconds", "Clear task 'extract'")
+        reader.refused(PayloadNotFoundError, "expired at 20", "ttl_seconds", "Clear and re-run task 'extract'")
 
     @pytest.mark.parametrize(
         ("option", "value", "fragment"),

@@ -1,8 +1,8 @@
 """
 The codec of tables and arrays: pandas, polars and pyarrow as Arrow IPC streams, NumPy in its own array format.
 
-The encoded form is one byte for the kind, seven for alignment, and the stream. The libraries stay optional: none is
-imported to look at a value, and each only when there is something of its own to encode or to decode.
+An encoded value is one byte for the kind, seven for alignment, and the stream. The libraries are optional: none is
+imported to inspect a value, and each is imported only to encode or decode its own values.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _PREFIX_BYTES: Final = 8
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """
-    Values that travel in one way.
+    Values that are encoded in the same way.
 
-    :param needs: packages that must be installed; the first is where ``classes`` and ``constants`` live.
-    :param is_exact: whether subclasses within the package are another kind.
+    :param needs: packages that must be installed; the first one defines ``classes`` and ``constants``.
+    :param is_exact: whether subclasses within the package are a different kind.
     """
 
     mark: bytes
@@ -49,17 +49,17 @@ class _Kind:
     is_scalar: bool = False
 
     def takes(self, kind: type) -> bool:
-        """Return whether values of the type ``kind`` are meant."""
+        """Return whether values of the type ``kind`` belong to this kind."""
         package = sys.modules.get(self.needs[0])
         if package is None:
-            return False  # without its package there is no value of it, whatever a type says of itself
+            return False  # without the package, no value of it exists, whatever a type claims
         classes = tuple(getattr(package, name) for name in self.classes)
         is_known = kind in classes if self.is_exact else issubclass(kind, classes)
         return is_known or any(kind is type(getattr(package, name)) for name in self.constants)
 
     def require(self) -> None:
         """
-        Load the packages.
+        Import the packages.
 
         :raises CodecError: naming the extra to install.
         """
@@ -70,24 +70,24 @@ class _Kind:
                 importlib.import_module(name)
             except ImportError as failure:
                 raise CodecError(
-                    f"A value of {self.needs[0]} needs the package {name}, which cannot be imported here: "
-                    f"pip install 'airflow-provider-exclusive[{self.needs[0]}]'."
+                    f"A value of {self.needs[0]} needs the package {name}, which cannot be imported here. "
+                    f"Install it with: pip install 'airflow-provider-exclusive[{self.needs[0]}]'."
                 ) from failure
 
 
 class ArrowCodec(Codec):
     """
-    Carries DataFrames, tables, arrays and their scalars.
+    Encodes DataFrames, tables, arrays and their scalars.
 
-    :param scalars_only: whether to refuse all but scalars.
+    :param scalars_only: whether to refuse everything but scalars.
     """
 
     name: ClassVar[str] = "arrow"
 
     def __init__(self, *, scalars_only: bool = False) -> None:
         self._scalars_only = scalars_only
-        # Labels, and columns of Python objects, are plain data, and scalars may be among them. No frames: they could
-        # lie in each other without end.
+        # Labels, and columns of Python objects, are plain data that may contain scalars. Frames are refused there:
+        # they could be nested without end.
         self._plain = MsgpackCodec(nested=[] if scalars_only else [ArrowCodec(scalars_only=True)])
 
     def accepts(self, value: Any) -> bool:
@@ -100,21 +100,21 @@ class ArrowCodec(Codec):
 
     def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the encoded value; numbers that lie in one piece of memory are not copied.
+        Return the encoded value; numbers that are contiguous in memory are not copied.
 
-        :raises CodecError: if the value cannot be given back exactly, naming column and way out.
+        :raises CodecError: if the value cannot be restored exactly, naming the column and an alternative.
         """
         kind = self._kind_of(value)
         if kind is None:
-            raise refusal(value, "it is no table, array or scalar of pandas, polars, pyarrow or NumPy")
+            raise refusal(value, "it is not a table, array or scalar of pandas, polars, pyarrow or NumPy")
         kind.require()
         try:
             pieces = kind.encode(value, self._plain)
             return [kind.mark.ljust(_PREFIX_BYTES, b"\0"), *(memoryview(piece).cast("B") for piece in pieces)]
         except CodecError:
             raise
-        except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
-            raise refusal(value, f"Arrow does not take it ({origin(failure)})") from None
+        except Exception as failure:  # noqa: BLE001  # the packages may raise anything, and quote values in it
+            raise refusal(value, f"Arrow does not accept it ({origin(failure)})") from None
 
     def decode(self, encoded: Chunk) -> Any:
         """
@@ -124,16 +124,20 @@ class ArrowCodec(Codec):
         """
         kind = _BY_PREFIX.get(bytes(encoded[:_PREFIX_BYTES]))
         if kind is None or not self._allows(kind):
-            raise CodecError("An arrow payload holds an unknown kind; read it with a newer release of this package.")
+            raise CodecError(
+                "An encoded arrow value has an unknown kind. Read it with a newer release of "
+                "airflow-provider-exclusive."
+            )
         kind.require()
         try:
             return kind.decode(memoryview(encoded)[_PREFIX_BYTES:], self._plain)
         except CodecError:
             raise
-        except Exception as failure:  # noqa: BLE001  # the packages raise what they like, and quote values in it
+        except Exception as failure:  # noqa: BLE001  # the packages may raise anything, and quote values in it
             raise CodecError(
-                f"An arrow payload of {len(encoded):,} bytes cannot be decoded as {_title(kind)} ({origin(failure)}). "
-                "Producer and consumer need like versions of the package; else clear the producer task."
+                f"An encoded arrow value of {len(encoded):,} bytes cannot be decoded as {_title(kind)} "
+                f"({origin(failure)}). Use the same version of the package in producer and consumer, or clear and "
+                "re-run the producer task."
             ) from None
 
     def _kind_of(self, value: Any) -> _Kind | None:
@@ -159,7 +163,7 @@ _PANDAS: Final = ("pandas", "numpy", "pyarrow")
 _POLARS: Final = ("polars", "pyarrow")
 _SCALARS: Final = ("Timestamp", "Timedelta", "Period", "Interval")
 
-# Marks are part of the encoded format: never reused.
+# Marks are part of the encoded format and are never reused.
 _KINDS: Final = (
     _Kind(b"D", _PANDAS, pandas_frames.encode_frame, pandas_frames.decode_frame, ("DataFrame",)),
     _Kind(b"S", _PANDAS, pandas_frames.encode_series, pandas_frames.decode_series, ("Series",)),

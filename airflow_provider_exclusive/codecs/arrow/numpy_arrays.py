@@ -1,7 +1,7 @@
 """
-NumPy arrays and scalars: NumPy's own array format, which names type, shape and order and then lays down the numbers.
+NumPy arrays and scalars in NumPy's own array format: a header with type, shape and order, followed by the numbers.
 
-It needs no pyarrow, keeps every type that has no Python objects in it, and its numbers can be used where they lie.
+It needs no pyarrow, supports every type that contains no Python objects, and its numbers can be used without a copy.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def encode_array(array: Any, _: Codec) -> list[Chunk]:
     Return header and numbers.
 
     :param array: a ``numpy.ndarray``.
-    :raises CodecError: if it holds Python objects or a type that NumPy's format does not keep.
+    :raises CodecError: if it holds Python objects, or its type is not preserved by NumPy's format.
     """
     from numpy.lib import format as npy
 
     if array.dtype.hasobject:
-        raise refusal(array, "it holds Python objects, which cannot travel as numbers; return array.tolist()")
+        raise refusal(array, "it holds Python objects, which are not numbers; return array.tolist()")
     if npy.descr_to_dtype(npy.dtype_to_descr(array.dtype)) != array.dtype:
-        raise refusal(array, f"NumPy's array format does not keep the dtype {array.dtype.name}; convert the array")
+        raise refusal(array, f"NumPy's array format does not preserve the dtype {array.dtype.name}; convert the array")
     header = io.BytesIO()
     description = npy.header_data_from_array_1_0(array)
     npy.write_array_header_2_0(header, description)
@@ -43,18 +43,18 @@ def encode_array(array: Any, _: Codec) -> list[Chunk]:
 
 
 def decode_array(body: memoryview, _: Codec) -> Any:
-    """Return the array; it is writable, as every array that a task makes, and lies where ``body`` lies if that is."""
+    """Return the array, writable like every array that a task makes, and over the memory of ``body`` if possible."""
     import numpy as np
     from numpy.lib import format as npy
 
-    # Without the numbers, which would be copied.
+    # Only the header: BytesIO would copy the numbers.
     stream = io.BytesIO(body[: _HEADER_AT + int.from_bytes(body[_HEADER_LENGTH_AT:_HEADER_AT], "little")])
     if npy.read_magic(stream) != (2, 0):
-        raise CodecError("An array payload is of another version of NumPy's format; expected 2.0.")
+        raise CodecError("An encoded array has an unexpected version of NumPy's format; expected 2.0.")
     shape, is_fortran, dtype = npy.read_array_header_2_0(stream)
     numbers = body[stream.tell() :]
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(numbers):
-        raise CodecError("An array payload does not have the size that its header says.")
+        raise CodecError("An encoded array does not have the size that its header states.")
     array = np.ndarray(shape, dtype, buffer=numbers, order="F" if is_fortran else "C")
     return array if array.flags.writeable and array.flags.aligned else array.copy("A")
 
@@ -66,9 +66,9 @@ def encode_scalar(scalar: Any, _: Codec) -> list[bytes]:
     :raises CodecError: if its type is not a plain one.
     """
     described = scalar.dtype.str
-    raw = scalar.tobytes()[: scalar.dtype.itemsize]  # an empty text claims four bytes that its type does not have
+    raw = scalar.tobytes()[: scalar.dtype.itemsize]  # an empty text has four bytes here, but none by its type
     if type(scalar) is not _type_of(described):
-        raise refusal(scalar, "only plain NumPy scalars travel; return scalar.item(), or a structured array")
+        raise refusal(scalar, "only plain NumPy scalars are supported; return scalar.item(), or a structured array")
     return [described.encode(), b"\0", raw]
 
 
@@ -79,7 +79,7 @@ def decode_scalar(body: memoryview, _: Codec) -> Any:
     described, _separator, value = bytes(body).partition(b"\0")
     dtype = np.dtype(described.decode())
     if dtype.kind not in _PLAIN_KINDS or dtype.itemsize != len(value):
-        raise CodecError("A NumPy scalar in a payload does not have the size that its type says.")
+        raise CodecError("An encoded NumPy scalar does not have the size that its type states.")
     if dtype.kind == "S":
         return np.bytes_(value)
     if dtype.kind == "U":

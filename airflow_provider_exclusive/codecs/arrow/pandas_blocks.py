@@ -1,4 +1,4 @@
-"""The numbers of a payload's columns as one block of memory, as pandas keeps columns of one dtype."""
+"""The numbers of decoded columns as one block of memory, as pandas stores columns of one dtype."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 def block_over(body: memoryview, columns: Sequence[Any]) -> Any:
     """
-    Return columns of numbers as one writable array, where they lie.
+    Return columns of numbers as one writable array, without a copy.
 
-    :param body: what the columns were read from.
+    :param body: the memory that the columns were read from.
     :param columns: contiguous one-dimensional arrays of equal length.
-    :return: a ``numpy.ndarray`` of shape (columns, rows), or None if they do not lie evenly spaced in ``body``, or are
-        not all numbers of one dtype.
+    :return: a ``numpy.ndarray`` of shape (columns, rows), or None if they are not evenly spaced in ``body``, or are not
+        all numbers of one dtype.
     """
     import numpy as np
 
@@ -30,7 +30,7 @@ def block_over(body: memoryview, columns: Sequence[Any]) -> Any:
     steps = {after - before for before, after in pairwise(offsets)} or {first.nbytes}
     step = steps.pop()
     if steps or step < first.nbytes or not 0 <= offsets[0] <= offsets[-1] <= len(body) - first.nbytes:
-        return None  # a column that was made anew lies elsewhere
+        return None  # a column that was converted is not in body
     shape, strides = (len(columns), first.size), (step, first.itemsize)
     block = np.ndarray(shape, first.dtype, buffer=body, offset=offsets[0], strides=strides)
     return block if block.flags.aligned else None

@@ -1,8 +1,8 @@
 """
-One pandas array, as an Arrow array and a description of its dtype.
+One pandas array, encoded as an Arrow array and a description of its dtype.
 
 pandas and Arrow do not have the same types, and ``pyarrow.Table.from_pandas`` decides by the data what a column of
-objects becomes. So each dtype that travels is named here, and every other is refused: what comes back is never
+objects becomes. So every supported dtype is listed here, and every other one is refused: a column never comes back as
 something else.
 """
 
@@ -17,7 +17,7 @@ from airflow_provider_exclusive.codecs.msgpack import time_zones
 from airflow_provider_exclusive.exceptions import CodecError
 
 Packed = tuple[list[Any], Any]
-"""Description (plain data), and the Arrow array or None where the description says it all."""
+"""The description (plain data), and the Arrow array, or None if the description is complete without one."""
 
 _NUMPY_KINDS: Final = "biufMm"
 _NULLABLE: Final = frozenset(
@@ -27,7 +27,7 @@ _NULLABLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """How the labels inside an array (categories, interval ends) travel, given by the module of the index."""
+    """How labels inside an array (categories, interval ends) are encoded; the module of the index provides it."""
 
     encode: Callable[[Any, Codec], bytes]
     decode: Callable[[bytes, Codec], Any]
@@ -36,10 +36,10 @@ class Labels:
 
 def pack(values: Any, labels: Labels, where: str) -> Packed:
     """
-    Return description and Arrow array of ``values``, a Series, an Index or a NumPy array.
+    Return the description and the Arrow array of ``values``, a Series, an Index or a NumPy array.
 
-    :param where: what a message calls it, such as ``column 'a'``.
-    :raises CodecError: if its dtype is not among those that come back exactly.
+    :param where: its name in messages, such as ``column 'a'``.
+    :raises CodecError: if its dtype cannot be restored exactly.
     """
     import numpy as np
     import pandas as pd
@@ -56,8 +56,8 @@ def pack(values: Any, labels: Labels, where: str) -> Packed:
         if isinstance(dtype, known):
             return packer(values.array, labels)
     raise CodecError(
-        f"{where} of a pandas object has the dtype {dtype}, which does not come back exactly from Arrow. Convert it "
-        "with .astype(...), or drop it."
+        f"A pandas object cannot be encoded: {where} has the dtype {dtype}, which Arrow does not restore exactly. "
+        "Convert it with .astype(...), or drop it."
     )
 
 
@@ -65,12 +65,14 @@ def unpack(description: list[Any], column: Any, labels: Labels) -> Any:
     """
     Return the array that :func:`pack` was given.
 
-    :raises CodecError: if the description is of no known kind.
+    :raises CodecError: if the description is of an unknown kind.
     """
     kind, *rest = description
     unpacker = _UNPACKERS.get(kind)
     if unpacker is None:
-        raise CodecError("A pandas payload holds a dtype unknown here; read it with a newer release of this package.")
+        raise CodecError(
+            "An encoded pandas object has an unknown dtype. Read it with a newer release of airflow-provider-exclusive."
+        )
     return unpacker(rest, column, labels)
 
 
@@ -101,7 +103,7 @@ def _pack_objects(values: Any, labels: Labels, where: str) -> Packed:
         return ["objects", labels.plain.encode(cells)], None
     except CodecError as failure:
         raise CodecError(
-            f"{where} of a pandas object holds Python objects, and one does not travel. {failure}"
+            f"A pandas object cannot be encoded: {where} holds an unsupported Python object. {failure}"
         ) from None
 
 
@@ -141,9 +143,9 @@ def _unpack_text_objects(_: list[Any], column: Any, __: Labels) -> Any:
 def _unpack_objects(rest: list[Any], _: Any, labels: Labels) -> Any:
     import numpy as np
 
-    (payload,) = rest
-    cells = labels.plain.decode(payload)
-    return np.fromiter(cells, dtype=object, count=len(cells))  # assigning them would look at what is in them
+    (encoded,) = rest
+    cells = labels.plain.decode(encoded)
+    return np.fromiter(cells, dtype=object, count=len(cells))  # assigning them would make NumPy inspect them
 
 
 def _unpack_categories(rest: list[Any], column: Any, labels: Labels) -> Any:
@@ -192,7 +194,10 @@ def _unpack_nullable(rest: list[Any], column: Any, _: Labels) -> Any:
 
     (name,) = rest
     if name not in _NULLABLE:
-        raise CodecError("A pandas payload holds a nullable dtype unknown here.")
+        raise CodecError(
+            "An encoded pandas object has an unknown nullable dtype. Read it with a newer release of "
+            "airflow-provider-exclusive."
+        )
     return pd.api.types.pandas_dtype(name).__from_arrow__(column)
 
 

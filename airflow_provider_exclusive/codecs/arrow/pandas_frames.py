@@ -15,9 +15,9 @@ def encode_frame(frame: Any, plain: Codec) -> list[Any]:
     """
     Return the stream.
 
-    :raises CodecError: naming the column that does not come back exactly.
+    :raises CodecError: naming the column that cannot be restored exactly.
     """
-    # Columns are taken by position, for names may repeat.
+    # Columns are read by position, because names may repeat.
     columns = [(f"column {name!r}", frame.iloc[:, position]) for position, name in enumerate(frame.columns)]
     header = {
         "columns": pandas_index.to_bytes(frame.columns, plain),
@@ -37,8 +37,8 @@ def decode_frame(body: memoryview, plain: Codec) -> Any:
     if block is not None:
         frame = pd.DataFrame(block.T, index=index, copy=False)
     else:
-        # A dict of arrays is copied into pandas' own blocks: writable, and one for all columns of a dtype. Objects come
-        # as Series, because pandas would look at their values and choose another dtype.
+        # pandas copies a dict of arrays into its own blocks: writable, and one for all columns of a dtype. Objects are
+        # given as Series, because pandas would inspect their values and choose another dtype.
         data = {position: _keep_dtype(column, index) for position, column in enumerate(columns)}
         frame = pd.DataFrame(data, index=index, copy=True)
     frame.columns = pandas_index.from_bytes(header["columns"], plain)
@@ -49,7 +49,7 @@ def encode_series(series: Any, plain: Codec) -> list[Any]:
     """
     Return the stream.
 
-    :raises CodecError: if the dtype does not come back exactly.
+    :raises CodecError: if the dtype cannot be restored exactly.
     """
     header = {"name": series.name, "index": pandas_index.to_bytes(series.index, plain), **_extras(series)}
     return _encode_columns([(f"Series {series.name!r}", series)], header, plain)
@@ -71,7 +71,7 @@ def encode_scalar(scalar: Any, plain: Codec) -> list[Any]:
     """
     Return the stream of a Timestamp, Timedelta, Period or Interval as a Series of one.
 
-    :raises CodecError: if that does not give it back exactly.
+    :raises CodecError: if it cannot be restored exactly.
     """
     import pandas as pd
 
@@ -83,12 +83,12 @@ def encode_scalar(scalar: Any, plain: Codec) -> list[Any]:
         or restored != scalar
         or _fold(restored) != _fold(scalar)
     ):
-        raise refusal(scalar, "a Series does not give it back exactly; return it in a Series, or as a datetime")
+        raise refusal(scalar, "a Series does not restore it exactly; return it in a Series, or as a datetime")
     return pieces
 
 
 def _fold(scalar: Any) -> int:
-    """Return which of two equal hours is meant, which neither ``repr`` nor equality tells."""
+    """Return which of two equal hours is meant; neither ``repr`` nor equality shows it."""
     return int(getattr(scalar, "fold", 0))
 
 
@@ -135,7 +135,7 @@ def _keep_dtype(array: Any, index: Any) -> Any:
     import pandas as pd
 
     if len(array) != len(index):
-        raise CodecError(f"A pandas payload has {len(array)} rows for an index of {len(index)}.")
+        raise CodecError(f"An encoded pandas object has {len(array)} rows, but an index of {len(index)}.")
     return pd.Series(array, index=index, dtype=object, copy=False) if array.dtype == object else array
 
 

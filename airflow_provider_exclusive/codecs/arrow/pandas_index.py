@@ -10,7 +10,7 @@ from airflow_provider_exclusive.codecs.errors import refusal
 
 
 def labels_with(plain: Codec) -> pandas_columns.Labels:
-    """Return how labels inside an array travel."""
+    """Return how labels inside an array are encoded."""
     return pandas_columns.Labels(encode=to_bytes, decode=from_bytes, plain=plain)
 
 
@@ -18,7 +18,7 @@ def encode_index(index: Any, plain: Codec) -> list[Any]:
     """
     Return the stream.
 
-    :raises CodecError: if the index cannot be given back exactly.
+    :raises CodecError: if the index cannot be restored exactly.
     """
     import pandas as pd
 
@@ -55,13 +55,13 @@ def decode_index(body: memoryview, plain: Codec) -> Any:
 
 
 def to_bytes(index: Any, plain: Codec) -> bytes:
-    """Return the stream of :func:`encode_index` as bytes, to lie in the header of another."""
+    """Return the stream of :func:`encode_index` as bytes, for the header of another stream."""
     return b"".join(encode_index(index, plain))
 
 
-def from_bytes(payload: bytes, plain: Codec) -> Any:
+def from_bytes(encoded: bytes, plain: Codec) -> Any:
     """Return the index that :func:`to_bytes` was given."""
-    return decode_index(memoryview(payload), plain)
+    return decode_index(memoryview(encoded), plain)
 
 
 def _multi_index(header: dict[str, Any], columns: list[Any], plain: Codec) -> Any:

@@ -1,4 +1,4 @@
-"""polars DataFrames and Series, through Arrow; columns travel by position, for polars renames some names it reads."""
+"""polars DataFrames and Series, through Arrow; columns are named by position, because polars renames some names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def encode_frame(frame: Any, plain: Codec) -> list[Any]:
     """
     Return the stream.
 
-    :raises CodecError: naming a column whose type Arrow does not give back.
+    :raises CodecError: naming a column whose type Arrow does not restore.
     """
     if frame.height and not frame.width:
-        raise refusal(frame, f"it has {frame.height} rows and no column, and Arrow does not count rows without one")
+        raise refusal(frame, f"it has {frame.height} rows but no column, and Arrow cannot count rows without a column")
     for name, dtype in frame.schema.items():
         _check_type(frame, frame.get_column(name), f"the type {dtype} of column {name!r}")
     return _encode(frame, plain)
@@ -30,17 +30,19 @@ def decode_frame(body: memoryview, plain: Codec) -> Any:
     table, header = stream.read_with_header(body)
     try:
         frame = pl.DataFrame(table)
-    except pl.exceptions.PanicException:  # a BaseException, which would pass every other guard
-        raise CodecError("A polars payload holds columns that polars cannot read; clear the producer task.") from None
+    except pl.exceptions.PanicException:  # a BaseException, which no other handler catches
+        raise CodecError(
+            "An encoded polars object has columns that polars cannot read. Clear and re-run the producer task."
+        ) from None
     frame.columns = plain.decode(header)
     return frame
 
 
 def encode_series(series: Any, plain: Codec) -> list[Any]:
     """
-    Return the stream of a table with the Series for its only column.
+    Return the stream of a table with the Series as its only column.
 
-    :raises CodecError: if Arrow does not give back its type.
+    :raises CodecError: if Arrow does not restore its type.
     """
     _check_type(series, series, f"the type {series.dtype} of Series {series.name!r}")
     return _encode(series.to_frame(), plain)
@@ -50,15 +52,15 @@ def decode_series(body: memoryview, plain: Codec) -> Any:
     """Return the ``polars.Series``."""
     frame = decode_frame(body, plain)
     if frame.width != 1:
-        raise CodecError(f"A payload of a polars Series holds {frame.width} columns; expected one.")
+        raise CodecError(f"An encoded polars Series has {frame.width} columns; expected one.")
     return frame.to_series()
 
 
 def refuse_lazy(frame: Any, _: Codec) -> NoReturn:
     """
-    Refuse a ``polars.LazyFrame``.
+    Raise CodecError for a ``polars.LazyFrame``.
 
-    :raises CodecError: always: a plan reads files that the consumer may not have.
+    :raises CodecError: always, because a plan reads files that the consumer may not have.
     """
     raise refusal(frame, "it is a plan, not data; call .collect() on it")
 
@@ -67,15 +69,15 @@ def _check_type(value: Any, column: Any, described: str) -> None:
     import polars as pl
     import pyarrow as pa
 
-    if _holds_objects(column.dtype):  # polars aborts the process when it shows some of them to Arrow
-        raise refusal(value, f"{described} means Python objects; cast the column or drop it")
+    if _holds_objects(column.dtype):  # polars aborts the process when it converts some of them to Arrow
+        raise refusal(value, f"{described} holds Python objects; cast the column or drop it")
     try:
         # No row is needed to see which type would come back.
         is_kept = pl.DataFrame(column.clear().to_frame("0").to_arrow()).schema["0"] == column.dtype
     except (pa.ArrowException, pl.exceptions.PanicException):
         is_kept = False
     if not is_kept:
-        raise refusal(value, f"Arrow does not give back {described}; cast the column")
+        raise refusal(value, f"Arrow does not restore {described}; cast the column")
 
 
 def _holds_objects(dtype: Any) -> bool:

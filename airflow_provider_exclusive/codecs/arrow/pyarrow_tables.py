@@ -1,4 +1,4 @@
-"""pyarrow's own tables and arrays, as the Arrow IPC streams that they are."""
+"""pyarrow's tables and arrays, as Arrow IPC streams."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decode_batch(body: memoryview, _: Codec) -> Any:
     table = stream.read(body)
     batches = table.to_batches()
     if len(batches) > 1:
-        raise CodecError(f"An Arrow payload holds {len(batches)} record batches; expected one.")
+        raise CodecError(f"An encoded Arrow value has {len(batches)} record batches; expected one.")
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
@@ -41,7 +41,7 @@ def decode_chunks(body: memoryview, _: Codec) -> Any:
     """Return the ``pyarrow.ChunkedArray``."""
     table = stream.read(body)
     if table.num_columns != 1:
-        raise CodecError(f"An Arrow payload holds {table.num_columns} columns; expected one.")
+        raise CodecError(f"An encoded Arrow value has {table.num_columns} columns; expected one.")
     return table.column(0)
 
 

@@ -1,4 +1,4 @@
-"""Arrow IPC streams: what every table in a payload is written to and read from."""
+"""Arrow IPC streams: the format of every table in an encoded value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADER: Final = b"exclusive"
 
 def write(table: Any) -> Any:
     """
-    Return the stream of a ``pyarrow.Table`` or ``RecordBatch``, uncompressed, so that it can be used where it lies.
+    Return the stream of a ``pyarrow.Table`` or ``RecordBatch``, uncompressed, so that it can be used without a copy.
 
     :return: a ``pyarrow.Buffer``.
     """
@@ -28,7 +28,7 @@ def read(body: memoryview) -> Any:
     """
     Return the ``pyarrow.Table``, over the same memory.
 
-    :raises CodecError: if its parts do not fit together.
+    :raises pyarrow.ArrowInvalid: if its parts do not fit together.
     """
     import pyarrow as pa
 
@@ -45,14 +45,14 @@ def write_with_header(table: Any, header: bytes) -> Any:
 
 def read_with_header(body: memoryview) -> tuple[Any, bytes]:
     """
-    Return table and header; the table is left without metadata, which polars reads as text and dies of if it is none.
+    Return table and header; the table has no metadata, because polars panics if metadata is not text.
 
     :raises CodecError: if the stream has no header.
     """
     table = read(body)
     header = (table.schema.metadata or {}).get(_HEADER)
     if header is None:
-        raise CodecError("An Arrow payload lacks its header.")
+        raise CodecError("An encoded Arrow value has no header.")
     return table.replace_schema_metadata(None), header
 
 

@@ -1,9 +1,8 @@
 """
 The codec of plain data: MessagePack with strict types.
 
-A subclass is never flattened into its base: what no rule of
-:mod:`~airflow_provider_exclusive.codecs.msgpack.extensions` knows goes to one of the nested codecs,
-whole, or is refused.
+A subclass is never reduced to its base class. A value that has no entry in
+:mod:`~airflow_provider_exclusive.codecs.msgpack.extensions` is encoded whole by a nested codec, or refused.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from airflow_provider_exclusive.exceptions import CodecError
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
 _LONGEST_FORM: Final[dict[type, bytes]] = {str: b"\xdb", bytes: b"\xc6"}  # str 32 and bin 32 of the specification
-_LARGE_TEXT: Final = 1 << 18  # encoded at once: small enough to stay in the processor's cache
+_LARGE_TEXT: Final = 1 << 18  # characters encoded at a time; small enough to stay in the processor's cache
 _LEVEL_BUFFER_BYTES: Final = 1024  # a packer allocates its buffer up front; only the outermost one is likely to need it
 _MALFORMED: Final = (
     ValueError,
@@ -36,15 +35,15 @@ _MALFORMED: Final = (
     msgpack.UnpackException,
 )
 
-# MessagePack writes these as bytes or as an extension without asking; they would come back as something else.
+# MessagePack would write these as bytes or as an extension, and they would come back as something else.
 _MISTAKEN: Final = frozenset({bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp})
 
 
 class MsgpackCodec(Codec):
     """
-    Carries plain data, and values of other codecs inside it.
+    Encodes plain data, and values of other codecs inside it.
 
-    :param nested: asked in this order for values that plain data contains and MessagePack does not know.
+    :param nested: codecs that are tried, in this order, for values inside plain data that MessagePack does not know.
     """
 
     name: ClassVar[str] = "msgpack"
@@ -53,7 +52,7 @@ class MsgpackCodec(Codec):
         self._nested = {codec.name: codec for codec in nested}
 
     def accepts(self, value: Any) -> bool:
-        """Return whether the value's own type is known; what it contains is seen when it is encoded."""
+        """Return whether the value's own type is supported; its contents are checked when it is encoded."""
         return type(value) in _NATIVE or extensions.find(value) is not None
 
     def encode(self, value: Any) -> bytes:
@@ -62,9 +61,9 @@ class MsgpackCodec(Codec):
 
     def encode_in_chunks(self, value: Any) -> Sequence[Chunk]:
         """
-        Return the encoded value where it was packed, or where it lies.
+        Return the encoded value: a view of the packer's memory, or a header and the value itself.
 
-        :raises CodecError: naming the type that cannot be carried; also for values that contain themselves.
+        :raises CodecError: naming the type that cannot be encoded; also for values that contain themselves.
         """
         try:
             return _without_packer(value) or [self._encode(value)]
@@ -72,8 +71,8 @@ class MsgpackCodec(Codec):
             raise too_deep() from None
         except (ValueError, OverflowError) as failure:
             raise CodecError(
-                f"A value of type {qualified_name(value)} cannot be encoded: {type(failure).__name__}. A single text, "
-                "bytes or container in it may hold at most 4 GiB or 4 billion items; split it."
+                f"A value of type {qualified_name(value)} cannot be encoded: {type(failure).__name__}. A single text "
+                "or bytes in it may hold at most 4 GiB, a single container at most 4 billion items; split it."
             ) from None
 
     def decode(self, encoded: Chunk) -> Any:
@@ -86,19 +85,19 @@ class MsgpackCodec(Codec):
             return _Decoder(self._nested).unpack(encoded)
         except _MALFORMED as failure:
             raise CodecError(
-                f"A msgpack payload of {len(encoded):,} bytes is malformed ({type(failure).__name__}); clear the "
-                "producer task to write it anew."
+                f"An encoded msgpack value of {len(encoded):,} bytes is invalid ({type(failure).__name__}). Clear and "
+                "re-run the producer task."
             ) from None
 
     def _encode(self, value: Any) -> Chunk:
         try:
             return _Encoder(self._nested, unicode_errors=None).pack_outermost(value)
-        except UnicodeEncodeError:  # lone surrogates, as in file names; the usual way is a quarter faster
+        except UnicodeEncodeError:  # lone surrogates, as in file names; the default is a quarter faster
             return _Encoder(self._nested, unicode_errors="surrogatepass").pack_outermost(value)
 
 
 class _Encoder:
-    """One run of encoding: keeps a packer for each level of extension types, and knows how deep it is."""
+    """One run of encoding: keeps a packer for each level of extension types, and counts how deep it is."""
 
     def __init__(self, nested: dict[str, Codec], *, unicode_errors: str | None) -> None:
         self._nested = nested
@@ -116,7 +115,7 @@ class _Encoder:
             view: memoryview = self._packers[0].getbuffer()
             return view
         finally:
-            self._packers.clear()  # they hold this object, and its memory must not wait for a collection
+            self._packers.clear()  # they refer to this object, and its memory must not wait for the garbage collector
 
     def _pack(self, value: Any) -> Any:
         """Return the packed value if it is within an extension type."""
@@ -160,14 +159,14 @@ class _Encoder:
 
 
 class _Decoder:
-    """One run of decoding; nothing it builds is larger than a small multiple of the encoded value."""
+    """One run of decoding; nothing that it builds is larger than a small multiple of the encoded value."""
 
     def __init__(self, nested: dict[str, Codec]) -> None:
         self._nested = nested
         self._depth = 0
 
     def unpack(self, encoded: Chunk) -> Any:
-        # unpackb takes the length of the encoded value for the limit of every length that it reads.
+        # unpackb uses the length of the encoded value as the limit of every length that it reads.
         return msgpack.unpackb(encoded, ext_hook=self._restore, strict_map_key=False, unicode_errors="surrogatepass")
 
     def _restore(self, code: int, data: bytes) -> Any:
@@ -182,8 +181,8 @@ class _Decoder:
         extension = extensions.BY_CODE.get(code)
         if extension is None:
             raise CodecError(
-                f"A msgpack payload holds a value of the unknown kind {code}; read it with a newer release of this "
-                "package."
+                f"An encoded msgpack value contains a value of the unknown type {code}. Read it with a newer release "
+                "of airflow-provider-exclusive."
             )
         return extension.unpack(data, self.unpack)
 
@@ -192,14 +191,14 @@ class _Decoder:
         codec = self._nested.get(name.decode())
         if codec is None:
             raise CodecError(
-                "A msgpack payload holds a value of a codec that is not available here; expected one of "
+                "An encoded msgpack value contains a value of a codec that is not available here; expected one of "
                 f"{', '.join(sorted(self._nested)) or 'none'}."
             )
         return codec.decode(encoded)
 
 
 def _without_packer(value: Any) -> list[Chunk] | None:
-    """Return the encoded value of a large text or of large bytes: a packer would copy it, again as its buffer grows."""
+    """Return a large text or large bytes, encoded; a packer would copy it, and again whenever its buffer grows."""
     kind = type(value)
     if kind not in _LONGEST_FORM or not _LARGE_TEXT <= len(value) < 1 << 32 or (kind is str and not value.isascii()):
         return None

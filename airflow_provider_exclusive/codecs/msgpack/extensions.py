@@ -1,8 +1,8 @@
 """
-The types that MessagePack does not know, each with a number of its own.
+The types that MessagePack does not know, each with its own number.
 
-Numbers and layouts are part of the payload format: a number is never reused, a layout never changed. Building a value
-imports nothing that the payload names.
+Numbers and layouts are part of the encoded format: a number is never reused, and a layout is never changed. Decoding
+imports nothing that the encoded value names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow_provider_exclusive.codecs.msgpack import time_zones
 Pack = Callable[[Any], bytes]
 Unpack = Callable[[bytes], Any]
 
-NESTED: Final = 100  # a value in the payload of another codec: its name, a zero byte, its payload
+NESTED: Final = 100  # a value of another codec: the codec's name, a zero byte, the encoded value
 
 _COMPLEX: Final = struct.Struct(">dd")
 _DATE: Final = struct.Struct(">HBB")
@@ -39,11 +39,11 @@ _FACTORIES: Final[dict[str, type | None]] = {
 @dataclass(frozen=True, slots=True)
 class Extension:
     """
-    How one type travels.
+    How one type is encoded.
 
     :param code: its number, 0 to 127.
-    :param pack: turns a value into bytes; is given the means to pack what is inside.
-    :param unpack: the way back.
+    :param pack: encodes a value; is given a function that packs its contents.
+    :param unpack: decodes it; is given a function that unpacks its contents.
     """
 
     code: int
@@ -52,7 +52,7 @@ class Extension:
 
 
 def find(value: Any) -> Extension | None:
-    """Return how ``value`` travels, going by its exact type, or None."""
+    """Return the extension for the exact type of ``value``, or None."""
     return _BY_TYPE.get(type(value)) or _BY_NAME.get(qualified_name(value))
 
 
@@ -75,7 +75,7 @@ def _pack_defaultdict(value: defaultdict[Any, Any], pack: Pack) -> bytes:
     for name, factory in _FACTORIES.items():
         if value.default_factory is factory:
             return pack([name, dict(value)])
-    raise refusal(value, "its default_factory is none of the built-in types")
+    raise refusal(value, "its default_factory is not a supported built-in type")
 
 
 def _unpack_defaultdict(data: bytes, unpack: Unpack) -> defaultdict[Any, Any]:
@@ -132,7 +132,7 @@ def _unpack_timedelta(data: bytes, _: Unpack) -> timedelta:
 
 
 def _pack_duration(value: Any, pack: Pack) -> bytes:
-    # Years and months are kept apart from the days they are counted as.
+    # Years and months are stored apart from the days that they are counted as.
     length: timedelta = value.as_timedelta()
     days = length.days - value.years * 365 - value.months * 30
     return pack([value.years, value.months, days, length.seconds, length.microseconds])
@@ -199,7 +199,7 @@ _BY_TYPE: Final[dict[type, Extension]] = {
     PurePosixPath: Extension(24, *_text(PurePosixPath)),
 }
 
-# By name, so that pendulum need not be loaded to see that a value is none of its own.
+# By name, so that pendulum need not be loaded to see that a value is not one of its types.
 _BY_NAME: Final[dict[str, Extension]] = {
     "pendulum.datetime.DateTime": Extension(13, _pack_datetime, _unpack_pendulum_datetime),
     "pendulum.date.Date": Extension(14, _pack_date, _unpack_pendulum_date),

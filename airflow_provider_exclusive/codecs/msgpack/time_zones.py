@@ -1,7 +1,7 @@
 """
-Time zones as text: which kind of object, and what it needs to be built again.
+Time zones as text: the kind of object, and what is needed to restore it.
 
-A zone never travels as an offset where it was a name: the same wall clock time next summer must mean the same thing.
+A named zone is never stored as an offset: the same wall clock time next summer must mean the same thing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def describe(zone: tzinfo | None) -> str:
     """
-    Return ``zone`` as text; the empty text means none.
+    Return ``zone`` as text; the empty text means no zone.
 
-    :raises CodecError: if the zone is of a kind that cannot be given back exactly.
+    :raises CodecError: if this kind of zone cannot be restored exactly.
     """
     if zone is None:
         return ""
@@ -29,7 +29,7 @@ def describe(zone: tzinfo | None) -> str:
         return "utc"
     description = _describe_known(zone)
     if description is None:
-        raise refusal(zone, "this kind of time zone is not known here; use zoneinfo.ZoneInfo or datetime.timezone")
+        raise refusal(zone, "this kind of time zone is not supported; use zoneinfo.ZoneInfo or datetime.timezone")
     return description
 
 
@@ -37,20 +37,23 @@ def restore(text: str) -> tzinfo | None:
     """
     Return the zone that :func:`describe` was given.
 
-    :raises CodecError: if there is no such zone here.
+    :raises CodecError: if the zone is unknown or not available here.
     """
     if not text:
         return None
     kind, _, rest = text.partition(":")
     build = _BUILDERS.get(kind)
     if build is None:
-        raise CodecError("A payload names an unknown kind of time zone; read it with a newer release of this package.")
+        raise CodecError(
+            "An encoded value names an unknown kind of time zone. Read it with a newer release of "
+            "airflow-provider-exclusive."
+        )
     try:
         return build(rest)
     except (LookupError, ValueError, OverflowError, OSError, ImportError) as failure:
         raise CodecError(
-            "A payload names a time zone that cannot be built here; install the tzdata package, or the library that "
-            "the producer's zone comes from."
+            "An encoded value names a time zone that is not available here. Install the tzdata package, or the library "
+            "that defines the producer's zone."
         ) from failure
 
 

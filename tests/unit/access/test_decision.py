@@ -26,7 +26,7 @@ def reference(producer, scope):
 
 
 def test_an_unknown_reader_is_denied(reference):
-    with pytest.raises(AccessDeniedError, match="no running task instance is known") as denial:
+    with pytest.raises(AccessDeniedError, match="this process has no running task instance") as denial:
         decision.decide(None, reference)
     assert denial.value.reason == "unknown-reader"
 
@@ -117,7 +117,9 @@ def chain(length):
          "by a task outside the scope", "by a task of another run", "by a task of another Dag", "an empty record"],
 )  # fmt: skip
 def test_a_run_reads_nothing_that_it_was_not_handed_by_one_who_may(reference, handed):
-    with pytest.raises(AccessDeniedError, match="hand it to that run with ExclusiveTriggerDagRunOperator"):
+    with pytest.raises(
+        AccessDeniedError, match="hand the output to the reader's run with ExclusiveTriggerDagRunOperator"
+    ):
         decision.decide(IN_CHILD, reference, Handed(*handed))
 
 
@@ -207,7 +209,7 @@ def test_only_the_very_task_instance_that_triggered_the_run_is_its_caller(result
 
 
 def test_a_run_that_nobody_triggered_has_no_caller(result):
-    with pytest.raises(AccessDeniedError, match="'caller' is only the task that triggered this very run"):
+    with pytest.raises(AccessDeniedError, match="'caller' means only the task that triggered this run"):
         decision.decide(TRIGGER, result, Handed(hand_over(run="child-2")))
 
 

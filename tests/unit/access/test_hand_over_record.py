@@ -78,7 +78,7 @@ def test_an_altered_record_does_not_open(record, keys):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000], ids=repr)
 def test_what_is_no_record_is_refused_and_names_the_cure(keys, content):
-    with pytest.raises(EnvelopeError, match="Clear task 'hand_over' of that run to re-run it"):
+    with pytest.raises(EnvelopeError, match="Clear and re-run task 'hand_over' of that run"):
         open_record(seal(content, keys), keys=keys)
 
 

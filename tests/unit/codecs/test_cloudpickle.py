@@ -19,7 +19,7 @@ class Explosive:
 
 
 def test_it_is_never_chosen_by_type():
-    with pytest.raises(CodecError, match="No codec takes"):
+    with pytest.raises(CodecError, match="No codec accepts"):
         CodecRegistry([MsgpackCodec(), CODEC]).encode(object())
 
 

@@ -99,7 +99,7 @@ def allowed(monkeypatch):
         (Pair(1, 2), r"_asdict\(\)"),
         (OrderedDict(a=1), r"collections\.OrderedDict"),
         (len, "builtin_function_or_method"),
-        ({1: "a"}, "would not give back"),
+        ({1: "a"}, "would not restore"),
         (b"x", r"builtins\.bytes"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_field_that_airflow_would_change_is_named_at_the_push(value, place):
 
 @pytest.mark.parametrize("value", [Counted(1), Private(1)])
 def test_a_class_that_cannot_be_built_from_its_fields_is_refused_at_the_push(value):
-    with pytest.raises(CodecError, match=r"cannot build a value of .*TypeError"):
+    with pytest.raises(CodecError, match=r"cannot restore a value of .*TypeError"):
         CODEC.encode(value)
 
 

@@ -76,9 +76,9 @@ class TestASealedKey:
             vector_ring.open_sealed_key(wrapped, key_id=key_id, context=b"c")
 
     def test_in_a_row_is_refused_by_everybody(self, vector_ring, handed, posted):
-        with pytest.raises(EnvelopeError, match="no API server has taken it in"):
+        with pytest.raises(EnvelopeError, match="no API server has accepted it"):
             LocalDataKeys(vector_ring).recover(posted)
-        with pytest.raises(EnvelopeError, match="no API server has taken it in"):
+        with pytest.raises(EnvelopeError, match="no API server has accepted it"):
             handed.recover(replace(posted, answer=ServerAnswer(b"d" * 32)))
 
     def test_of_the_frozen_format_opens(self, vector_ring):

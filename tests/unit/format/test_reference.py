@@ -60,7 +60,7 @@ def refused(row):
     ids=lambda version: type(version).__name__,  # Python refuses to print some of them
 )
 def test_another_version_is_refused_by_its_own_error(version):
-    with pytest.raises(UnsupportedReferenceError, match="Upgrade the reader, or clear the producer task"):
+    with pytest.raises(UnsupportedReferenceError, match="Upgrade the reader, or clear and re-run the producer task"):
         Reference.from_row(ROW | {MARKER: version})
 
 
