@@ -13,6 +13,8 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY
+from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.wiring import current_store
 
@@ -20,8 +22,14 @@ from airflow_provider_exclusive.wiring import current_store
 def weigh(row: dict[str, Any]) -> dict[str, Any]:
     """Return a value's type, and its size in bytes in Airflow's own backend, or None if that cannot serialize it."""
     reference = Reference.from_row(row)
-    value = current_store().get(reference, reader=reference.producer)
+    value = _open(reference)
     return {"type": type(value).__name__, "own_bytes": _own_bytes(value)}
+
+
+def _open(reference: Reference) -> Any:
+    if reference.key == RECORD_KEY:  # sealed without a codec
+        return open_record(reference, keys=current_store().keys).to_record()
+    return current_store().get(reference, reader=reference.producer)
 
 
 def _own_bytes(value: Any) -> int | None:
