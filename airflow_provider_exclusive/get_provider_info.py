@@ -1,8 +1,8 @@
 """
 Provider metadata, as Airflow reads it at the start of every command.
 
-A literal in a module that imports nothing: an error here would break every ``airflow`` command. A test holds it against
-Airflow's own schema and against the defaults in ``config``.
+The metadata is a literal, and this module imports nothing: an error here would break every ``airflow`` command. A test
+checks it against Airflow's own schema and against the defaults in ``config``.
 """
 
 
@@ -52,12 +52,12 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
                     },
                     "key_prefix": {
                         "label": "Key prefix",
-                        "description": "What every Redis key begins with; 'exclusive:' if empty.",
+                        "description": "Prefix of every Redis key; 'exclusive:' if empty.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "ssl": {
                         "label": "TLS",
-                        "description": "Certificate and host name of the server are always verified.",
+                        "description": "The certificate and host name of the server are always verified.",
                         "schema": {"type": ["boolean", "null"], "default": False},
                     },
                     "ssl_ca_certs": {"label": "CA certificate path", "schema": {"type": ["string", "null"]}},
@@ -83,7 +83,7 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
         "cli": ["airflow_provider_exclusive.cli.definition.get_cli_commands"],
         "config": {
             "exclusive": {
-                "description": "Exclusive XComs: where values lie, under which keys, and how strict the checks are.",
+                "description": "Exclusive XComs: the store, the keys, and how strict the checks are.",
                 "options": {
                     "conn_id": {
                         "description": "Connection of type exclusive (or redis) that names the store; "
@@ -119,29 +119,29 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
                         "default": "",
                     },
                     "inline_bytes": {
-                        "description": "Sealed values up to this many bytes ride in the reference itself.",
+                        "description": "Sealed values up to this many bytes are stored in the reference itself.",
                         "version_added": "0.1.0",
                         "type": "integer",
                         "example": None,
                         "default": "512",
                     },
                     "offload_bytes": {
-                        "description": "Where a store is configured, values of plain tasks go there from this many "
-                        "bytes encoded; 0 means never.",
+                        "description": "If a store is configured, values of plain tasks are stored there from this "
+                        "many encoded bytes on; 0 means never.",
                         "version_added": "0.1.0",
                         "type": "integer",
                         "example": None,
                         "default": "65536",
                     },
                     "ttl_seconds": {
-                        "description": "Life of a stored value in seconds; 0 means for ever.",
+                        "description": "Lifetime of a stored value in seconds; 0 means forever.",
                         "version_added": "0.1.0",
                         "type": "integer",
                         "example": None,
                         "default": "2592000",
                     },
                     "allow_cloudpickle": {
-                        "description": "Whether tasks may ask for codec='cloudpickle', which runs code on load.",
+                        "description": "Whether tasks may request codec='cloudpickle', which runs code on load.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": None,

@@ -1,4 +1,4 @@
-"""Finds one Dag among the Dag files and parses it here, whatever the parse check would say."""
+"""Find one Dag among the Dag files and parse it, even if the parse check would refuse it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def load_dag(dag_id: str, *, bundle_names: Sequence[str] = (), dag_file: str | N
     """
     Return the ``airflow.sdk.DAG`` of that id.
 
-    Nothing goes into the metadata database, unlike with Airflow's own way to parse a Dag for a command: a Dag that the
-    Dag processor refused must not get in by this door.
+    Nothing is written to the metadata database. Airflow's own way to parse a Dag for a command does write to it, and
+    would store a Dag that the Dag processor refused.
 
     :param bundle_names: where to look; empty means every bundle.
-    :param dag_file: one file to look into instead.
-    :raises SystemExit: if it is not there, naming the nearest id and the files that failed to import.
+    :param dag_file: the one file to look in instead.
+    :raises SystemExit: if it is not found, naming the nearest id and the files that failed to import.
     """
     known: set[str] = set()
     errors: dict[str, str] = {}
@@ -52,7 +52,7 @@ def _parse(bundle_names: Sequence[str], dag_file: str | None) -> Iterator[Any]:
     from airflow.dag_processing.dagbag import BundleDagBag
 
     if dag_file is not None and not Path(dag_file).is_file():
-        fail(f"There is no file {dag_file!r}. Give the path of a Dag file, or leave --dagfile-path out.")
+        fail(f"There is no file {dag_file!r}. Pass the path of a Dag file, or omit --dagfile-path.")
     if dag_file is not None and not bundle_names:
         path = Path(dag_file).resolve()
         yield BundleDagBag(dag_folder=path, bundle_path=path.parent)
@@ -68,13 +68,13 @@ def _find_bundles(names: Sequence[str]) -> list[Any]:
     try:
         manager = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
         bundles = {bundle.name: bundle for bundle in manager.get_all_dag_bundles()}
-    except Exception as failure:  # noqa: BLE001  # a bundle is any class of anybody's
+    except Exception as failure:  # noqa: BLE001  # a bundle may be any class
         fail(
-            f"The Dag bundles cannot be read ({type(failure).__name__}: {failure}). Check [dag_processor] "
-            "dag_bundle_config_list, or name one file by --dagfile-path."
+            f"Could not read the Dag bundles ({type(failure).__name__}: {failure}). Check [dag_processor] "
+            "dag_bundle_config_list, or pass one file with --dagfile-path."
         )
     if unknown := [name for name in names if name not in bundles]:
-        fail(f"There is no Dag bundle {unknown[0]!r}; there are {_listed(bundles)}.")
+        fail(f"There is no Dag bundle {unknown[0]!r}; the configured bundles are {_listed(bundles)}.")
     return [bundles[name] for name in names] if names else list(bundles.values())
 
 
@@ -85,7 +85,7 @@ def _describe_failure(dag_id: str, known: set[str], errors: dict[str, str]) -> s
 def _describe_errors(errors: dict[str, str]) -> Iterator[str]:
     if not errors:
         return
-    yield f"{len(errors)} of the files failed to import; it may be in one of them:"
+    yield f"It may be in a file that failed to import ({len(errors)} in all):"
     for path, error in sorted(errors.items())[:_SHOWN_ERRORS]:
         yield f"  {path}: {(error.strip().splitlines() or [''])[-1]}"
 

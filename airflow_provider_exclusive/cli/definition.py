@@ -1,8 +1,8 @@
 """
-Which commands there are.
+Define the commands.
 
-Every ``airflow`` command imports this module, so it imports nothing else of this package: each command is loaded when
-it is called.
+Every ``airflow`` command imports this module, so it imports no other module of this package: each command is loaded
+when it is called.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _ARG_RUN_ID = _argument("run_id", help="The id of the Dag run")
 _COMMANDS = (
     ActionCommand(
         name="keygen",
-        help="Make a key pair: one half for the API server, one for the workers",
-        description="Prints a fresh pair, ready to paste, and who gets which half. Nothing is stored.",
+        help="Generate a key pair: a private key for the API server, a public key for the workers",
+        description="Prints a new key pair, ready to paste, and which component needs which key. Stores nothing.",
         func=lazy_load_command("airflow_provider_exclusive.cli.keygen.keygen"),
         args=(_ARG_OUTPUT,),
     ),
@@ -43,21 +43,22 @@ _COMMANDS = (
         name="scopes",
         help="Show who may read which output of a Dag",
         description="Parses the Dag and shows each exclusive task's keys, their consumers, the tasks that take them as "
-        "input, and every contradiction between the two. Shows a Dag that the Dag processor refuses, too.",
+        "input, and every contradiction between the two. Also works for a Dag that the Dag processor refuses.",
         func=lazy_load_command("airflow_provider_exclusive.cli.scopes.scopes"),
         args=(ARG_DAG_ID, _ARG_CHECK, _ARG_OUTPUT_OR_DIAGRAM, ARG_BUNDLE_NAME, ARG_DAGFILE_PATH),
     ),
     ActionCommand(
         name="lineage",
-        help="Show who produced, may read, read and was refused each exclusive output of a run",
-        description="Reads the metadata database; opens no value and needs no key.",
+        help="Show each exclusive output of a run: its producer, who may read it, who did, and who was refused",
+        description="Reads the metadata database. Opens no values and needs no keys.",
         func=lazy_load_command("airflow_provider_exclusive.cli.lineage.lineage"),
         args=(ARG_DAG_ID, _ARG_RUN_ID, _ARG_OUTPUT),
     ),
     ActionCommand(
         name="doctor",
         help="Check settings, keys, store and API server; exit with 1 on any error",
-        description="Run it with the configuration of a component; only that of the API server can prove the plugin.",
+        description="Checks the configuration of the component where it runs. Only where the API server or a scheduler "
+        "runs can it prove that the API server's plugin refuses.",
         func=lazy_load_command("airflow_provider_exclusive.cli.doctor.command.doctor"),
         args=(_ARG_OUTPUT,),
     ),
@@ -65,7 +66,7 @@ _COMMANDS = (
 
 
 def get_cli_commands() -> list[GroupCommand]:
-    """Return what Airflow adds to its command line."""
+    """Return the commands that Airflow adds to its command line."""
     return [
         GroupCommand(name="exclusive", help="Exclusive XComs: keys, scopes, lineage, checks", subcommands=_COMMANDS)
     ]

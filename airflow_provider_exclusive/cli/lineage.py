@@ -15,7 +15,7 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 @failing_clearly
 def lineage(args: Any) -> None:
     """
-    Print who produced, may read, read and was refused the exclusive outputs of a run.
+    Print the exclusive outputs of a run: producer, permitted readers, reads and refusals.
 
     :raises SystemExit: if there is no such run.
     """
@@ -42,7 +42,7 @@ def _print_outputs(outputs: Sequence[Output]) -> None:
     if not outputs:
         emit("None.")
         return
-    columns = ["producer", "key", "state", "codec", "bytes", "written", "expires", "lies", "may read"]
+    columns = ["producer", "key", "state", "codec", "bytes", "written", "expires", "stored at", "may read"]
     emit_table(columns, map(_output_row, outputs))
 
 
@@ -66,7 +66,10 @@ def _output_row(output: Output) -> Sequence[str]:
 
 def _print_accesses(dag_id: str, run_id: str, accesses: Sequence[Access]) -> None:
     if not accesses:
-        emit("Airflow's audit log names no reader. It records refusals, and with [exclusive] audit = all reads, too.")
+        emit(
+            "Airflow's audit log has no read and no refusal of them. By default it records refusals only; set "
+            "[exclusive] audit = all to record reads, too."
+        )
         return
     columns = ["outcome", "reader", "output of", "key", "times", "first", "last", "why"]
     emit_table(columns, (_access_row(dag_id, run_id, access) for access in accesses))

@@ -1,4 +1,4 @@
-"""Rows of the metadata database as the history of a run's exclusive outputs. Opens no value and needs no key."""
+"""Turn rows of the metadata database into the history of a run's exclusive outputs, without values or keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Output:
     One exclusive XCom of the run.
 
     :param state: ``sealed``; ``sealed_key`` if no API server has accepted it, so that nobody can open it;
-        ``misplaced`` if its reference was written elsewhere; ``unreadable`` if its row is no reference.
+        ``misplaced`` if its reference belongs to another XCom; ``unreadable`` if its row is not a valid reference.
     :param reference: None if it is unreadable.
     """
 
@@ -38,12 +38,12 @@ class Output:
     reference: Reference | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is known about it, without the sealed bytes and the wrapped key."""
+        """Return its metadata, without the sealed bytes and the wrapped key."""
         coordinates = {"task_id": self.producer.task_id, "map_index": self.producer.map_index, "key": self.key}
         row = self.reference.to_row() if self.reference else {}
-        told = ("consumers", "codec", "size", "length", "created_at", "expires_at", "key_id")
+        shown = ("consumers", "codec", "size", "length", "created_at", "expires_at", "key_id")
         place = {"at": place_of(self.reference) if self.reference else None}
-        return {**coordinates, "state": self.state, **{name: row.get(name) for name in told}, **place}
+        return {**coordinates, "state": self.state, **{name: row.get(name) for name in shown}, **place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Access:
     What one task instance did, or tried, with one output; equal attempts are counted.
 
     :param outcome: ``read``, ``denied`` or ``write denied``.
-    :param reader: None if the server could not tell who asked.
-    :param reason: the server's word for why, if it was refused.
+    :param reader: None if the server does not know who requested it.
+    :param reason: the server's reason code, if it was refused.
     :param first: when it was first seen, ISO 8601; :attr:`last` likewise.
     """
 
@@ -69,21 +69,21 @@ class Access:
     last: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return every field."""
         reader = asdict(self.reader) if self.reader else {}
         reader.pop("ti_id", None)
         return asdict(self) | {"reader": reader or None}
 
 
 def place_of(reference: Reference) -> str:
-    """Return where the sealed payload lies, in one word or as ``"<driver type>:<object key>"``."""
+    """Return where the payload is stored: ``"inline"`` or ``"<driver type>:<object key>"``."""
     return reference.at if reference.at is not None else "inline"
 
 
 def readers_of(reference: Reference) -> str:
-    """Return who may read, as briefly as a person on the producer's own run can tell them apart."""
+    """Return who may read, in short: Dag and run are named only if they differ from the producer's."""
     if reference.key == RECORD_KEY:
-        return "every task (it names outputs, and holds none)"
+        return "every task (it names outputs, but contains none)"
     scope = reference.scope
     if scope.is_open or not scope.clauses:
         return str(scope)
@@ -92,7 +92,7 @@ def readers_of(reference: Reference) -> str:
 
 
 def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow]) -> list[Output]:
-    """Return the exclusive outputs among the XComs of a run."""
+    """Return the exclusive outputs of a run from the rows of its XComs."""
     return [
         _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row.key, row.content)
         for row in rows
@@ -102,14 +102,14 @@ def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow]) -> list[Output
 
 def accesses_to(dag_id: str, run_id: str, rows: Iterable[AuditRow]) -> list[Access]:
     """
-    Return who read the outputs of a run, and who was refused, each with how often.
+    Return who read the outputs of a run and who was refused, with counts.
 
     :param rows: oldest first.
     """
     found: dict[tuple[Any, ...], Access] = {}
     for row in rows:
         extra = _read_extra(row.extra)
-        # Whoever would take a value of any earlier run asked for no run; then it belongs to the reader's own.
+        # A reader that accepts earlier runs requests no run; its row counts for the reader's own run.
         if (extra.get("dag_id"), extra.get("run_id") or row.run_id) != (dag_id, run_id):
             continue
         access = _read_access(row, extra)

@@ -1,4 +1,4 @@
-"""A Dag's consumer scopes as a Mermaid flowchart."""
+"""Draw a Dag's consumer scopes as a Mermaid flowchart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def draw(scopes: DagScopes) -> str:
     """
     Return the flowchart's source.
 
-    A solid arrow is an argument of the reader, a dotted one a permission that nothing in the Dag uses: the reader may
+    A solid arrow is an argument of the reader. A dotted arrow is a permission that no argument uses: the reader may
     still pull. Contradictions are comments at the end.
     """
     lines = ["flowchart LR", *_nodes(scopes), *_arrows(scopes)]
@@ -41,7 +41,7 @@ def _arrows(scopes: DagScopes) -> Iterator[str]:
 
 
 def _ids(scopes: DagScopes) -> dict[str, str]:
-    # Mermaid takes words such as "end" in a node's id for its own, so ids are numbers and names are labels.
+    # Mermaid reserves words such as "end" in the ids of nodes, so ids are numbers and names are labels.
     named = dict.fromkeys(name for task in scopes.tasks for name in _names(task))
     return {name: f"t{number}" for number, name in enumerate(named)}
 

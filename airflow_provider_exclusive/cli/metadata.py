@@ -1,4 +1,4 @@
-"""What the metadata database holds about the exclusive outputs of a run."""
+"""Read from the metadata database what it holds about the exclusive outputs of a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AuditRow:
     """
     One row of Airflow's audit log about exclusive values.
 
-    The first fields are those of the reader, any of which the log may lack.
+    The fields from ``dag_id`` to ``map_index`` name the reader; each of them may be missing.
 
     :param extra: the row's JSON text.
     """
@@ -52,9 +52,9 @@ class AuditRow:
 
 def read_run(dag_id: str, run_id: str) -> tuple[list[XComRow], list[AuditRow]]:
     """
-    Return the exclusive XComs of a run, and what the audit log says about a run's XComs, oldest first.
+    Return the exclusive XComs of a run, and the audit log's rows about the run, oldest first.
 
-    :raises SystemExit: if there is no such run, or no database.
+    :raises SystemExit: if the run does not exist, or the database cannot be read.
     """
     with _session() as session:
         _require_run(session, dag_id, run_id)
@@ -70,10 +70,10 @@ def _session() -> Iterator[Any]:
         with create_session() as session:
             yield session
     except UnicodeEncodeError:
-        fail("There is no such Dag or run: an id is not text that can be encoded.")
+        fail("There is no such Dag or run: an id contains characters that cannot be encoded.")
     except DatabaseError as failure:
         fail(
-            f"The metadata database cannot be read ({type(failure).__name__}). Check [database] sql_alchemy_conn, and "
+            f"Could not read the metadata database ({type(failure).__name__}). Check [database] sql_alchemy_conn, and "
             "that `airflow db check` and `airflow db check-migrations` succeed."
         )
 
@@ -95,14 +95,14 @@ def _require_run(session: Any, dag_id: str, run_id: str) -> None:
 
 
 def _latest(runs: Sequence[str]) -> str:
-    return f"; its latest is {runs[0]!r}." if runs else "; it has none."
+    return f"; its latest is {runs[0]!r}." if runs else "; it has no runs."
 
 
 def _xcom_rows(session: Any, dag_id: str, run_id: str) -> Iterator[XComRow]:
     from airflow.models.xcom import XComModel
     from sqlalchemy import String, cast, select
 
-    # The database looks for the marker, so that a large plain value never comes here.
+    # The database looks for the marker, so that large plain values are not loaded.
     statement = (
         select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
         .where(XComModel.dag_id == dag_id, XComModel.run_id == run_id)
@@ -117,7 +117,7 @@ def _audit_rows(session: Any, run_id: str) -> Iterator[AuditRow]:
     from airflow.models.log import Log
     from sqlalchemy import or_, select
 
-    # Which run an event is about stands in its JSON; here rows are only narrowed down, not yet decided on.
+    # The JSON of an event names the run. This only narrows the rows down; the report reads the JSON.
     is_about_run = Log.extra.contains(json.dumps(run_id), autoescape=True)
     statement = (
         select(Log).where(Log.event.in_(EVENTS), or_(is_about_run, Log.run_id == run_id)).order_by(Log.dttm, Log.id)

@@ -1,4 +1,4 @@
-"""How commands speak: text or JSON on stdout, and failures on stderr with exit code 1."""
+"""Write text or JSON to stdout, and failures to stderr with exit code 1."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def emit(text: str) -> None:
 
 
 def emit_json(document: Mapping[str, Any]) -> None:
-    """Write one JSON object to stdout, in ASCII: a terminal shows it and executes none of it."""
+    """Write one JSON object to stdout, in ASCII, so that a terminal interprets none of it."""
     emit(json.dumps(document, indent=2))
 
 
 def emit_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table to stdout; cells are data, so nothing in them is taken for markup or a terminal's command."""
+    """Write a table to stdout; cells are data, never interpreted as markup or as a terminal's command."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -45,13 +45,13 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 @contextmanager
 def only_the_answer() -> Iterator[None]:
-    """Send to stderr what others print meanwhile: Dag files, and Airflow's log, which takes stdout by default."""
+    """Send everything else that is printed to stderr: by Dag files, and by Airflow's log, which goes to stdout."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with what is no visible character escaped; keys of XComs are whatever a task chose."""
+    """Return ``text`` with invisible characters escaped; a task may choose any text as the key of an XCom."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
@@ -68,17 +68,17 @@ def fail(message: str) -> NoReturn:
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that names the nearest known name, or nothing."""
+    """Return the end of a sentence that suggests the nearest known name, or an empty text."""
     near = get_close_matches(unknown, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def failing_clearly(command: Callable[[Any], _Result]) -> Callable[[Any], _Result]:
-    """Let a command end with the message of this package's errors instead of a traceback."""
+    """Make a command end with the message of this package's error instead of a traceback."""
 
     @functools.wraps(command)
     def run(args: Any) -> _Result:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer characters than a Dag's ids
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not support every character of a Dag's ids
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return command(args)

@@ -20,8 +20,8 @@ class _ExclusiveDecoratedOperator(_PythonDecoratedOperator):
     def __init__(self, **kwargs: Any) -> None:
         if unknown := {"consumers", "codec"} & kwargs.keys():
             raise InvalidScopeError(
-                f".override({unknown.pop()}=…) is not known: write .override(pre_execute=consumers(…)), which replaces "
-                "the scope of the task."
+                f".override({unknown.pop()}=…) is not supported. Write .override(pre_execute=consumers(…)), which "
+                "replaces the scope of the task."
             )
         super().__init__(**kwargs)
 
@@ -39,13 +39,13 @@ def exclusive_task(
     Wrap a function into a task whose outputs are exclusive.
 
     :param python_callable: the function to decorate.
-    :param multiple_outputs: as in ``@task``: push each entry of a returned dict under its own key, too.
+    :param multiple_outputs: as in ``@task``: also push each entry of a returned dict under its own key.
     :param consumers: who may read: a clause, a list of clauses, or a mapping from key to either (see
         :func:`airflow_provider_exclusive.consumers`). None means the direct downstream tasks.
-    :param codec: ``"cloudpickle"`` to ask for it, where ``[exclusive] allow_cloudpickle`` is on.
-    :param pre_execute: a hook of your own, run after the scope is set.
+    :param codec: ``"cloudpickle"`` to request it, if ``[exclusive] allow_cloudpickle`` is on.
+    :param pre_execute: your hook, run after the scope is set.
     :param kwargs: any argument of ``@task``.
-    :raises InvalidScopeError: if ``consumers`` is no possible scope.
+    :raises InvalidScopeError: if ``consumers`` is not a valid scope.
     """
     if python_callable is not None and not callable(python_callable):
         raise InvalidScopeError(

@@ -1,7 +1,7 @@
 """
-What a triggered run was handed: :data:`exclusive_input` in a Dag, :func:`get_exclusive_input` in code.
+Read what a triggered run was handed: :data:`exclusive_input` in a Dag, :func:`get_exclusive_input` in code.
 
-Nothing is pulled before the task that needs it runs.
+A value is pulled when the task that needs it runs, not before.
 """
 
 from __future__ import annotations
@@ -21,30 +21,29 @@ from airflow_provider_exclusive.execution_time.failures import failing_without_r
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 
 REQUIRED: Final[Any] = object()
-"""Stands for no default: the run must have been handed the input."""
+"""The default of an input without one: the run must have been handed it."""
 
 _test_values: ContextVar[Mapping[str, Any]] = ContextVar("exclusive_input_test_values")
 
 
 class ExclusiveInput(ResolveMixin):
     """
-    An output that this run was handed under ``name``; a task gets its value as it gets that of an XComArg.
+    An output that this run was handed under ``name``; a task receives its value like that of an XComArg.
 
-    :param default: the value where the run was not handed ``name``.
-    :raises InvalidScopeError: if ``name`` is no name.
+    :param default: the value if the run was not handed ``name``.
+    :raises InvalidScopeError: if ``name`` is not a non-empty text.
     """
 
     def __init__(self, name: str, default: Any = REQUIRED) -> None:
         if not isinstance(name, str) or not name:
             raise InvalidScopeError(
-                f"exclusive_input({name!r}): expected the name under which exclusive_keys hands an output over, such "
-                "as 'rows'."
+                f"exclusive_input({name!r}): invalid name; expected a name from exclusive_keys, such as 'rows'."
             )
         self.name = name
         self.default = default
 
     def iter_references(self) -> Iterable[tuple[BaseOperator, str]]:
-        """Return nothing: no task of this Dag makes the value."""
+        """Return nothing: no task of this Dag produces the value."""
         return ()
 
     def resolve(self, context: Any) -> Any:  # noqa: ARG002  # Airflow's signature
@@ -52,40 +51,40 @@ class ExclusiveInput(ResolveMixin):
         return get_exclusive_input(self.name, self.default)
 
     def __getitem__(self, key: Any) -> Any:
-        """Refuse what an XComArg of multiple outputs can do."""
+        """Refuse to select a part of the value, which an XComArg of multiple outputs allows."""
         raise InvalidScopeError(
-            f"{self!r}[{key!r}]: an input is handed over whole. Hand that part over under a name of its own, or take "
-            "it in the task that gets the input."
+            f"{self!r}[{key!r}]: an input is handed over as a whole. Hand that part over under another name, or select "
+            "it in the task that receives the input."
         )
 
     def __repr__(self) -> str:
-        # The serialized Dag shows it, so it must be the same each time the file is parsed.
+        # The serialized Dag contains it, so it must be the same each time the file is parsed.
         return f"exclusive_input({self.name!r})"
 
 
 class _ExclusiveInputs:
     def __call__(self, name: str, default: Any = REQUIRED) -> ExclusiveInput:
         """
-        Return a stand-in for what this run was handed under ``name``.
+        Return a placeholder for what this run was handed under ``name``.
 
-        It goes where an XComArg goes as an argument: to TaskFlow tasks, also inside lists and dicts, ``.partial(…)``,
-        ``op_args`` and every template field. ``.expand(…)`` must know the length beforehand, and ``.map``, ``.zip`` and
-        ``.concat`` take outputs of this Dag only: pass it through a task.
+        Use it as an argument like an XComArg: of TaskFlow tasks (also inside lists and dicts), ``.partial(…)``,
+        ``op_args`` and every template field. It does not work in ``.expand(…)``, which must know the length beforehand,
+        and in ``.map``, ``.zip`` and ``.concat``, which accept only outputs of this Dag: pass it through a task there.
 
         :param name: the name in ``exclusive_keys`` of the
             :class:`~airflow_provider_exclusive.ExclusiveTriggerDagRunOperator` that triggered the run.
-        :param default: the value where the run was not handed ``name``. Without one, the task fails with
+        :param default: the value if the run was not handed ``name``. Without one, the task fails with
             :class:`~airflow_provider_exclusive.exceptions.HandOverError`.
-        :raises InvalidScopeError: if ``name`` is no name.
+        :raises InvalidScopeError: if ``name`` is not a non-empty text.
         """
         return ExclusiveInput(name, default)
 
     @contextmanager
     def overriding(self, values: Mapping[str, Any]) -> Iterator[None]:
         """
-        Give inputs these values while the block runs: ``with exclusive_input.overriding({"rows": 3}): dag.test()``.
+        Set test values of inputs while the block runs: ``with exclusive_input.overriding({"rows": 3}): dag.test()``.
 
-        :param values: by the names of the inputs.
+        :param values: by name of the input.
         """
         token = _test_values.set({**_test_values.get({}), **values})
         try:
@@ -99,11 +98,11 @@ exclusive_input: Final = _ExclusiveInputs()
 
 def get_exclusive_input(name: str, default: Any = REQUIRED) -> Any:
     """
-    Return what the run of the present task was handed under ``name``; for use in a task's own code.
+    Return what the run of the current task was handed under ``name``; for use in a task's own code.
 
-    :param default: returned where the run was not handed ``name``.
-    :raises HandOverError: if it was not and there is no default, or if what was handed over is not there any more.
-    :raises AccessDeniedError: if the record that the run points to does not let it read.
+    :param default: returned if the run was not handed ``name``.
+    :raises HandOverError: if it was not handed and has no default, or if the output no longer exists.
+    :raises AccessDeniedError: if the record that the run points to does not permit the read.
     :raises ExclusiveError: as any pull.
     """
     test_values = _test_values.get({})
@@ -117,14 +116,14 @@ def get_exclusive_input(name: str, default: Any = REQUIRED) -> Any:
 
 def find_source(name: str) -> Source:
     """
-    Return where the output lies that this run was handed under ``name``; pulls no payload.
+    Return where the output is stored that this run was handed under ``name``; pulls no value.
 
     :raises HandOverError: if it was not handed over, or was withdrawn.
     """
     if name in _test_values.get({}):
         raise HandOverError(
-            f"The input {name!r} has a test value by exclusive_input.overriding, and that lies nowhere, so it cannot "
-            "be handed on. Test the triggered Dag by itself."
+            f"The input {name!r} has a test value from exclusive_input.overriding. Test values are not stored, so they "
+            "cannot be handed on. Test each Dag separately."
         )
     running = _running(name)
     handed = _handed(name, running)
@@ -137,8 +136,8 @@ def _running(name: str) -> RunningTask:
     running = running_task.current()
     if running is None:
         raise HandOverError(
-            f"The exclusive input {name!r} was asked for where no task runs. Ask in a task, or in a test inside "
-            f"'with exclusive_input.overriding({{{name!r}: …}})'."
+            f"The exclusive input {name!r} was requested outside a running task. Request it in a task, or in a test "
+            f"inside 'with exclusive_input.overriding({{{name!r}: …}})'."
         )
     return running
 
@@ -148,9 +147,9 @@ def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
     hand_over = hand_overs.find(own.dag_id, own.run_id)
     if hand_over is None and has_pointer(hand_overs.conf_of(own.dag_id, own.run_id)):
         raise HandOverError(
-            f"Run {own.run_id} of {own.dag_id} was not handed {name!r}: its conf points to a hand-over that does not "
-            "name this run, because it was withdrawn (the trigger task was cleared, or triggered another run since) "
-            "or because the conf was written by hand. Run the trigger task again."
+            f"Run {own.run_id} of {own.dag_id} was not handed {name!r}: its conf points to a hand-over record that "
+            "does not name this run. Either the conf was written by hand, or the hand-over was withdrawn: the caller "
+            "(the task that triggered the run) was cleared, or has triggered another run since. Re-run the caller."
         )
     return {} if hand_over is None else hand_over.sources
 
@@ -159,8 +158,8 @@ def _pull(name: str, source: Source) -> Any:
     value = dag_runs.pull_output(source.at)
     if value is dag_runs.MISSING:
         raise HandOverError(
-            f"This run was handed {name!r}, which is the output {source.at}, and there is none: its task was "
-            f"cleared since, or pushed nothing. Re-run task {source.at.task_id!r} of that run."
+            f"This run was handed {name!r}, which is the output {source.at}, but that output is missing: its task was "
+            f"cleared, or pushed nothing. Re-run task {source.at.task_id!r} of that run."
         )
     return value
 

@@ -1,7 +1,7 @@
 """
-What a running task finds out about Dag runs: what a run was handed, and outputs by their coordinates.
+Look up Dag runs for a running task: what a run was handed, and outputs by their coordinates.
 
-Everything goes through Airflow's own supervisor and XCom backend, so it is decided and opened like any other pull.
+Every look-up goes through Airflow's supervisor and XCom backend, and is decided on and opened like any other pull.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 _UNMAPPED = -1
 
 MISSING: Any = object()
-"""What :func:`pull_output` returns where no XCom is."""
+"""What :func:`pull_output` returns if there is no XCom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class WorkerHandOverLookup:
         :raises EnvelopeError: if the run points to a record that is invalid.
         """
         run, found = (dag_id, run_id), self.running.hand_overs
-        with self.running.lock:  # what is found so far is for this thread alone, until all is found
+        with self.running.lock:  # no other thread may see an unfinished look-up
             if run not in found:
-                # A record with a scope of its own would be decided by what this run was handed: itself, without end.
+                # Set first: a record that has a scope is decided on by this same look-up, which would never end.
                 found[run] = None
                 try:
                     found[run] = self._look_up(dag_id, run_id)
@@ -90,7 +90,7 @@ def find_conf(dag_id: str, run_id: str) -> Mapping[str, Any] | None:
 
 def pull_output(at: Coordinate) -> Any:
     """
-    Return an output; without a map index, a list of those of all map indexes.
+    Return an output; without a map index, the list of the outputs of all map indexes.
 
     :return: :data:`MISSING` if there is none.
     :raises ExclusiveError: as any pull.
@@ -100,13 +100,13 @@ def pull_output(at: Coordinate) -> Any:
     values = _get_all(at)
     if values is None:
         return MISSING
-    # Airflow answers None for a missing XCom and for one that holds None; only here they can be told apart.
+    # Airflow returns None for a missing XCom and for one that holds None; only here the two can be distinguished.
     return values if at.map_index is None else None
 
 
 def pull_result(at: Coordinate) -> Any:
     """
-    Return an output of another Dag, of which is not known whether its task is mapped; of a mapped one, a list.
+    Return an output of a task in another Dag, which may be mapped or not; for a mapped task, a list.
 
     :param at: without a map index.
     :return: :data:`MISSING` if there is none.

@@ -1,8 +1,8 @@
 """
-Finds opened exclusive values in what a task leaves behind while it waits: Airflow stores that as plain JSON.
+Find opened exclusive values in the arguments that a task leaves while it waits: Airflow stores them as plain JSON.
 
-A task that defers, or waits for a person, leaves arguments for the method with which it resumes. What can be seen of
-them here: an opened value itself, a part of one, and a text in which an opened text of some length occurs.
+A task that defers, or waits for a person, leaves arguments for the method that resumes it. Found are: an opened value
+itself, a part of one, and a text that contains an opened text of some length.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from airflow_provider_exclusive.execution_time.running_task import Opened
 
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 _CACHED_INTEGERS: Final = range(-5, 257)
-_TELLING_TEXT: Final = 16
-"""Characters from which on it is no accident that a text contains another."""
+_LEAST_TEXT: Final = 16
+"""Characters; that a text contains a shorter one may be an accident."""
 
 
 def refuse_opened_values(arguments: Any, opened: Iterable[Opened]) -> None:
     """
-    Hold that no opened exclusive value is among ``arguments``.
+    Check that ``arguments`` contain no opened exclusive value.
 
-    :param arguments: with which a task is to resume; mappings and sequences are looked through.
-    :raises ScopeError: naming the input that one of them holds, but not its value.
+    :param arguments: for the method that resumes the task; mappings and sequences are searched.
+    :raises ScopeError: naming the input that one of them contains, but not its value.
     """
     inputs = list(opened)
     parts = {id(part): entry for entry in inputs for part in _parts(entry.value) if _is_unique(part)}
-    texts = [entry for entry in inputs if isinstance(entry.value, str) and len(entry.value) >= _TELLING_TEXT]
+    texts = [entry for entry in inputs if isinstance(entry.value, str) and len(entry.value) >= _LEAST_TEXT]
     for argument in _parts(arguments):
         found = parts.get(id(argument)) or next((entry for entry in texts if _contains(argument, entry.value)), None)
         if found is not None:
             raise ScopeError(
-                f"This task wants to wait and then resume with the exclusive {found.task_id}[{found.key!r}] among its "
-                "arguments, which Airflow would store in its database in clear text. Leave it out of defer(kwargs=…) "
-                "and pull it again in the method that resumes."
+                f"Cannot defer: the arguments for resuming contain the exclusive output "
+                f"{found.task_id}[{found.key!r}], which Airflow would store in its database in plain text. Remove it "
+                "from defer(kwargs=…), and pull it again after resuming."
             )
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yield ``value`` and all it is made of, each object once; without the keys of mappings."""
+    """Yield ``value`` and everything in it, each object once, but not the keys of mappings."""
     waiting, seen = [value], set()
     while waiting:
         part = waiting.pop()
@@ -57,7 +57,7 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _is_unique(part: Any) -> bool:
-    """Return whether an equal object made elsewhere would be another one; Python keeps some only once."""
+    """Return whether an equal object created elsewhere has another identity; Python shares some objects."""
     if isinstance(part, (str, bytes)):
         return len(part) > 1
     if isinstance(part, (tuple, frozenset)):

@@ -1,4 +1,4 @@
-"""Which errors Airflow should retry: of this package's, only an unreachable store is worth it."""
+"""Fail a task without retrying, except when the store is unreachable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORBIDDEN: Final = 403
 
 @contextmanager
 def failing_without_retry() -> Iterator[None]:
-    """Turn errors that a retry cannot mend into ones that fail the task at once."""
+    """Turn errors that a retry cannot fix into errors that fail the task at once."""
     try:
         yield
     except StorageUnavailableError:
@@ -24,7 +24,7 @@ def failing_without_retry() -> Iterator[None]:
 
 @contextmanager
 def server_refusals() -> Iterator[None]:
-    """Turn a 403 of the API server into the denial that it is, with the server's own words."""
+    """Turn a 403 of the API server into an :class:`AccessDeniedError` with the server's reason and message."""
     from airflow.sdk.exceptions import AirflowRuntimeError
 
     try:
@@ -33,11 +33,11 @@ def server_refusals() -> Iterator[None]:
         detail = refused.error.detail or {}
         if detail.get("status_code") != _FORBIDDEN:
             raise
-        reason, message = _words_of(detail)
+        reason, message = _reason_and_message(detail)
         raise _final(AccessDeniedError(message, reason=reason)) from refused
 
 
-def _words_of(detail: dict[str, Any]) -> tuple[str, str]:
+def _reason_and_message(detail: dict[str, Any]) -> tuple[str, str]:
     answer = detail.get("detail")
     while isinstance(answer, dict):
         if "reason" in answer:
@@ -47,7 +47,7 @@ def _words_of(detail: dict[str, Any]) -> tuple[str, str]:
 
 
 def _final(error: ExclusiveError) -> ExclusiveError:
-    """Return ``error`` as a class that Airflow does not retry; it is still an instance of its own class."""
+    """Return ``error`` as a subclass of its class that Airflow does not retry."""
     from airflow.sdk.exceptions import AirflowFailException
 
     kind = type(error)

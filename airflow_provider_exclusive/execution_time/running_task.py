@@ -1,8 +1,8 @@
 """
-Whose task this process is, and what has come into it.
+The task that this process runs, and the exclusive inputs that it has opened.
 
-The reader of a value is the process's task instance, as Airflow's context names it; where the context is already gone
-(callbacks, operator links, the push of the return value) it is the one that was last seen. Nothing here opens, stores
+The reader of a value is the process's task instance, as Airflow's context names it. Where the context is already gone
+(callbacks, operator links, the push of the return value), it is the one that was last seen. Nothing here opens, stores
 or decides anything.
 """
 
@@ -43,11 +43,11 @@ class RunningTask:
     """
     The task instance that runs in this process.
 
-    :param task: its operator, as far rendered as it is; None for a trigger that acts for it.
-    :param outputs: the scope that was declared for its outputs, once its ``pre_execute`` hook ran.
+    :param task: its operator, rendered or not yet; None for a trigger that acts for it.
+    :param outputs: the declared scope of its outputs, once its ``pre_execute`` hook has run.
     :param inputs: the exclusive inputs opened so far, in order: task id and key, mapped to None.
-    :param opened: the last of them with their values, as far as those are small: large ones must not be kept alive.
-    :param hand_overs: what the runs that were looked up so far were handed, by Dag id and run id.
+    :param opened: the last of them with their values, except for large values, which must not be kept in memory.
+    :param hand_overs: what runs were handed, as far as it was looked up, by Dag id and run id.
     :param lock: held while a hand-over is looked up.
     """
 
@@ -61,7 +61,7 @@ class RunningTask:
     _opened_bytes: int = 0
 
     def note(self, opened: Opened) -> None:
-        """Take down that an exclusive input was opened."""
+        """Record that an exclusive input was opened."""
         self.inputs[opened.task_id, opened.key] = None
         if opened.size > _REMEMBERED_BYTES:
             return
@@ -75,8 +75,8 @@ _last_seen: RunningTask | None = None
 
 
 def current() -> RunningTask | None:
-    """Return the running task instance, or None where there is none, as in the Dag processor."""
-    global _last_seen  # noqa: PLW0603  # one process runs one task at a time; this is the process's own memory of it
+    """Return the running task instance, or None if there is none, as in the Dag processor."""
+    global _last_seen  # noqa: PLW0603  # a process runs one task at a time, and remembers it here
     if (trigger := _trigger_task_instance()) is not None:
         return RunningTask(_identify(trigger), task=None)
     if (task_instance := _context_task_instance()) is None:
@@ -90,7 +90,7 @@ def current() -> RunningTask | None:
 
 
 def last_seen(task_instance: Any) -> RunningTask | None:
-    """Return what is known of a task instance whose context is already gone; None if it touched no XCom."""
+    """Return what is known about a task instance whose context is already gone; None if it used no XCom."""
     return _last_seen if _last_seen is not None and _last_seen.identity == _identify(task_instance) else None
 
 

@@ -1,4 +1,4 @@
-"""Outputs as the operator's arguments name them: of this Dag to hand over, of the triggered one to collect."""
+"""Parse and locate the outputs that an operator hands over from this Dag, or collects from the triggered one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _PAIR = 2
 
 def parse_keys(spec: Any, *, dag: Any = None) -> dict[str, PlainXComArg | ExclusiveInput]:
     """
-    Read ``exclusive_keys`` as a Dag author writes it.
+    Parse ``exclusive_keys`` as a Dag author writes it.
 
-    :param dag: the Dag of the task, if it is given one; else the one that is being defined.
-    :raises InvalidScopeError: if it is no mapping from names to outputs of tasks that exist.
+    :param dag: the Dag that the task is given; None means the one that is being defined.
+    :raises InvalidScopeError: if it is not a mapping from names to outputs of existing tasks.
     """
     if spec is None:
         return {}
     if not isinstance(spec, Mapping):
         raise InvalidScopeError(
-            f"exclusive_keys is a mapping from a name in the triggered run to an output, such as "
+            f"exclusive_keys must be a mapping from names in the triggered run to outputs, such as "
             f"{{'rows': extract.output}}; got {spec!r} of type {type(spec).__name__}."
         )
     dag = dag or DagContext.get_current()
@@ -40,24 +40,24 @@ def parse_keys(spec: Any, *, dag: Any = None) -> dict[str, PlainXComArg | Exclus
 
 def parse_collect(spec: Any) -> dict[str, tuple[str, str]]:
     """
-    Read ``collect`` as a Dag author writes it.
+    Parse ``collect`` as a Dag author writes it.
 
     :return: pairs of task id and key, by name.
-    :raises InvalidScopeError: if it is no mapping from names to these.
+    :raises InvalidScopeError: if it is not a mapping from names to task ids or pairs.
     """
     if spec is None:
         return {}
     if not isinstance(spec, Mapping):
         raise InvalidScopeError(
-            f"collect is a mapping from a name to a task id of the triggered Dag, such as {{'summary': 'summarise'}}; "
-            f"got {spec!r} of type {type(spec).__name__}."
+            f"collect must be a mapping from names to task ids of the triggered Dag, such as "
+            f"{{'summary': 'summarise'}}; got {spec!r} of type {type(spec).__name__}."
         )
     return {_check_name("collect", name): _parse_pair("collect", name, where) for name, where in spec.items()}
 
 
 def locate(output: PlainXComArg | ExclusiveInput, trigger: Any, ti: Any) -> Source:
     """
-    Return where an output lies that ``trigger``, the running operator, hands over; pulls nothing.
+    Return where an output is stored that ``trigger``, the running operator, hands over; pulls nothing.
 
     :param ti: its running task instance.
     :raises HandOverError: if it is an input that this run was not handed.
@@ -73,8 +73,8 @@ def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, 
     """
     Pull one result of the triggered run; of a mapped task, the list of all.
 
-    :raises HandOverError: if there is none.
-    :raises AccessDeniedError: if its task does not let the caller read it.
+    :raises HandOverError: if it is missing.
+    :raises AccessDeniedError: if its scope does not permit the caller, which is this task.
     """
     task_id, key = where
     value = dag_runs.pull_result(Coordinate(dag_id, run_id, task_id, key=key))
@@ -82,10 +82,11 @@ def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, 
         states = (ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id]) or {}).get(run_id) or {}
         mapped = [name for name in states if re.fullmatch(rf"{re.escape(task_id)}_\d+", name)]
         found = sorted({str(states[name]) for name in (task_id, *mapped) if name in states})
-        state = f"is {' and '.join(map(repr, found))}" if found else "does not exist there, or is mapped over nothing"
+        missing = "does not exist there, or was mapped over an empty list"
+        state = f"is {' and '.join(map(repr, found))}" if found else missing
         raise HandOverError(
-            f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {state} and has pushed no {key!r}. "
-            "Collect what that task pushes in every run, or mend the run and clear this task."
+            f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {state} and has not pushed "
+            f"{key!r}. Collect an output that the task pushes in every run, or fix that run and clear this task."
         )
     return value
 
@@ -96,21 +97,21 @@ def _map_index(operator: Any, trigger: Any, ti: Any) -> int | None:
     group = operator.get_closest_mapped_task_group()
     if group is None:
         return -1
-    # Inside one mapped task group every instance goes with its own sibling, as Airflow's XComArgs do.
+    # Inside one mapped task group, each instance hands over the output of its sibling, as Airflow's XComArgs do.
     return int(ti.map_index) if trigger.get_closest_mapped_task_group() is group else None
 
 
 def _parse_output(name: str, output: Any, dag: Any) -> PlainXComArg | ExclusiveInput:
     if isinstance(output, ExclusiveInput) and output.default is not REQUIRED:
         raise InvalidScopeError(
-            f"exclusive_keys[{name!r}] is an exclusive_input(…) with a default, and a default lies nowhere, so it "
+            f"exclusive_keys[{name!r}] is an exclusive_input(…) with a default. Defaults are not stored, so they "
             f"cannot be handed on. Write exclusive_input({output.name!r}) here, and the default in the triggered Dag."
         )
     if isinstance(output, (PlainXComArg, ExclusiveInput)):
         return output
     if isinstance(output, XComArg):
         raise InvalidScopeError(
-            f"exclusive_keys[{name!r}] is made of outputs (.map, .zip, .concat), and only an output itself can be "
+            f"exclusive_keys[{name!r}] combines or maps outputs (.map, .zip, .concat). Only an output itself can be "
             "handed over, because no value is copied. Hand over its parts, or the output of a task that combines them."
         )
     task_id, key = _parse_pair("exclusive_keys", name, output)
@@ -141,5 +142,5 @@ def _parse_pair(argument: str, name: str, where: Any) -> tuple[str, str]:
 
 def _check_name(argument: str, name: Any) -> str:
     if not isinstance(name, str) or not name:
-        raise InvalidScopeError(f"{argument} has the name {name!r}; expected a text such as 'rows'.")
+        raise InvalidScopeError(f"{argument} has the invalid name {name!r}; expected a non-empty text such as 'rows'.")
     return name

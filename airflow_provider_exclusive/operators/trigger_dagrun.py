@@ -1,4 +1,4 @@
-"""``ExclusiveTriggerDagRunOperator``: triggers a Dag run, hands it outputs, and brings results back."""
+"""``ExclusiveTriggerDagRunOperator``: triggers a Dag run, hands it outputs, and collects results."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _KEYS: Final = "exclusive_keys"
 
 class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
     """
-    Triggers a Dag run, hands it chosen outputs, and can bring results back.
+    Triggers a Dag run, hands it chosen outputs, and can collect results.
 
-    Takes every argument of
-    :class:`~airflow.providers.standard.operators.trigger_dagrun.TriggerDagRunOperator`. Without the two below it is
-    that operator.
+    Accepts every argument of
+    :class:`~airflow.providers.standard.operators.trigger_dagrun.TriggerDagRunOperator`. Without the two below it
+    behaves like that operator.
 
-    :param exclusive_keys: what the triggered run gets: a name there (for
-        :func:`~airflow_provider_exclusive.exclusive_input`), mapped to an output of this Dag: an XComArg, a task id, a
-        pair of task id and key, or an ``exclusive_input(…)`` that this run was handed itself. The outputs become
-        upstream tasks. Their values are neither pulled nor copied: the triggered run may read them where they are.
-    :param collect: what this task brings back: a name, mapped to a task id of the triggered Dag, or a pair of task id
-        and key. The task then waits for the run, and its own output is a dict of these values, which only its direct
-        downstream tasks may read unless ``pre_execute=consumers(…)`` says otherwise. The collected outputs must let
-        it: ``consumers=["caller"]``.
-    :raises InvalidScopeError: if one of them names no possible output.
+    :param exclusive_keys: what the triggered run is handed: a mapping from a name there (for
+        :func:`~airflow_provider_exclusive.exclusive_input`) to an output of this Dag: an XComArg, a task id, a pair of
+        task id and key, or an ``exclusive_input(…)`` that this run was handed itself. The tasks of these outputs become
+        upstream tasks. Values are neither pulled nor copied: the triggered run may read them where they are.
+    :param collect: what this task collects: a mapping from a name to a task id of the triggered Dag, or to a pair of
+        task id and key. The task then waits for the run, and its output is a dict of these values. Only its direct
+        downstream tasks may read that dict, unless ``pre_execute=consumers(…)`` names others. The collected outputs
+        must permit the caller, which is this task: ``consumers=["caller"]``.
+    :raises InvalidScopeError: if one of them names an invalid output.
     """
 
     template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, _KEYS)
@@ -62,15 +62,15 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         given = {name: kwargs.get(name, defaults.get(name)) for name in (_KEYS, "collect", "pre_execute")}
         given[_KEYS] = outputs.parse_keys(given[_KEYS], dag=kwargs.get("dag"))
         given["pre_execute"] = _scoped(given["pre_execute"], given["collect"])
-        # Given even if empty, so that Airflow refuses them in .expand(…): the scheduler must know what is handed over.
+        # Passed even if empty, so that Airflow refuses them in .expand(…): the scheduler must know what is handed over.
         return super().partial(**kwargs | given)
 
     def execute(self, context: Any) -> Any:
         """
-        Trigger the run, and wait for it and collect if asked to.
+        Trigger the run; wait for it and collect results if requested.
 
-        :raises DagRunTriggerException: by which Airflow triggers the run.
-        :raises HandOverError: if the run exists already and gets its inputs from elsewhere, or has no such result.
+        :raises DagRunTriggerException: which makes Airflow trigger the run.
+        :raises HandOverError: if the run exists already with inputs from another task, or a result is missing.
         """
         try:
             return super().execute(context)
@@ -89,7 +89,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         return self._collected(context["ti"])
 
     def execute_complete(self, context: Any, event: Any) -> Any:
-        """Go on when the triggered run has ended."""
+        """Continue when the triggered run has ended."""
         super().execute_complete(context, event)
         return self._collected(context["ti"]) if self.collect else None
 
@@ -105,7 +105,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
             _check_existing_run(trigger, me)
         sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
         record = HandOver(me, trigger.trigger_dag_id, trigger.dag_run_id, sources)
-        # Before the run exists, so that no task of it can look in vain.
+        # Pushed before the run exists, so that each of its tasks finds the record.
         ti.xcom_push(key=RECORD_KEY, value=record)
         trigger.conf = {**(trigger.conf or {}), CONF_KEY: to_pointer(me)}
 
@@ -127,7 +127,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
 
 
 def _defaults(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``default_args`` of Dag, task groups and task say, as Airflow merges them."""
+    """Return the ``default_args`` of Dag, task groups and task, as Airflow merges them."""
     dag = kwargs.get("dag") or DagContext.get_current()
     group = kwargs.get("task_group") or (TaskGroupContext.get_current(dag) if dag is not None else None)
     merged, _ = get_merged_defaults(dag, group, None, kwargs.get("default_args"))
@@ -135,20 +135,20 @@ def _defaults(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scoped(hook: Any, collect: Any) -> Any:
-    """Return the hook with a consumer scope for what is collected, if it has none."""
+    """Return the hook; one without a consumer scope gets one, if results are collected."""
     return create_hook(None, then=hook) if collect and not isinstance(hook, ConsumersHook) else hook
 
 
 def _check_conf(conf: Any, *, is_needed: bool) -> None:
     if is_needed and isinstance(conf, Mapping) and CONF_KEY in conf:
         raise InvalidScopeError(
-            f"conf has a key {CONF_KEY!r}, under which ExclusiveTriggerDagRunOperator tells the run where its inputs "
-            "are. Use another key in conf."
+            f"conf contains the key {CONF_KEY!r}, which is reserved: ExclusiveTriggerDagRunOperator stores there where "
+            "the run finds its inputs. Use another key in conf."
         )
 
 
 def _check_existing_run(trigger: DagRunTriggerException, me: TaskIdentity) -> None:
-    """Refuse to reset a run that would go on looking for its inputs elsewhere: Airflow never changes its conf."""
+    """Refuse to reset a run that looks for its inputs elsewhere: Airflow never changes the conf of a run."""
     conf = dag_runs.find_conf(trigger.trigger_dag_id, trigger.dag_run_id)
     if conf is None:
         return
@@ -157,6 +157,6 @@ def _check_existing_run(trigger: DagRunTriggerException, me: TaskIdentity) -> No
         triggered_by = f"triggered by {owner}" if owner else "not triggered by an ExclusiveTriggerDagRunOperator"
         raise HandOverError(
             f"Run {trigger.dag_run_id} of {trigger.trigger_dag_id} exists already and was {triggered_by}, so it does "
-            f"not look for its inputs at {me}; resetting a run never changes its conf. Use another trigger_run_id, or "
-            "delete that run."
+            f"not look for its inputs at {me}. Resetting a run never changes its conf. Use another trigger_run_id, "
+            "or delete that run."
         )

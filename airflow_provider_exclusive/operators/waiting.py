@@ -1,8 +1,8 @@
 """
-Triggering a run and waiting for it in the operator's own code.
+Trigger a run and wait for it in the operator's own code.
 
-For a run that is waited for without deferring, Airflow's task runner waits by itself and then ends the task, so that no
-code of an operator runs afterwards. Collecting results needs that code, so the same messages are sent from here.
+Without deferring, Airflow's task runner waits for the run and then ends the task, so no code of the operator runs
+afterwards. Collecting results needs such code, so this module sends the same messages.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _RUN_ID_KEY = "trigger_run_id"  # XCOM_RUN_ID of TriggerDagRunOperator, which it
 
 def trigger_and_wait(request: DagRunTriggerException, ti: Any, log: Any) -> None:
     """
-    Do what the task runner would do, and return once the run is in an allowed state.
+    Trigger the run as the task runner would, and return once it is in an allowed state.
 
-    :raises AirflowSkipException: if the run exists already and that is to be skipped.
-    :raises AirflowFailException: if it exists already and is not to be reset.
+    :raises AirflowSkipException: if the run exists already and the task should then be skipped.
+    :raises AirflowFailException: if it exists already and must not be reset.
     :raises AirflowException: if it ends in a failed state.
     """
     name = f"run {request.dag_run_id} of {request.trigger_dag_id}"
@@ -33,7 +33,7 @@ def trigger_and_wait(request: DagRunTriggerException, ti: Any, log: Any) -> None
     while (state := _state(request, ti)) not in request.allowed_states:
         if state in request.failed_states:
             raise AirflowException(f"{request.trigger_dag_id} failed with failed state {state}: {name}.")
-        log.info("Waiting for %s, which is %s, to become one of %s.", name, state, request.allowed_states)
+        log.info("Waiting for %s: its state is %s, expected is one of %s.", name, state, request.allowed_states)
 
 
 def _state(request: DagRunTriggerException, ti: Any) -> str:

@@ -1,9 +1,9 @@
 """
 Cluster policy (entry point group ``airflow.policy``): Airflow calls it for every Dag it parses.
 
-In the Dag processor it checks the scopes. A worker parses the Dag of its task, too; checking again there would show as
-"Dag not found", so there it only prepares the process: for templates that ask for exclusive inputs, and to keep opened
-values out of Airflow's own records.
+In the Dag processor it checks the scopes. A worker also parses the Dag of its task, but a failed check there would
+appear as "Dag not found". In a worker the policy therefore only prepares the process: for templates that use exclusive
+inputs, and to keep opened values out of Airflow's own records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def dag_policy(dag: Any) -> None:
     """
     Refuse a Dag that contradicts its consumer scopes.
 
-    :raises AirflowClusterPolicyViolation: which Airflow shows as an import error of the Dag's file.
+    :raises AirflowClusterPolicyViolation: which Airflow reports as an import error of the Dag's file.
     """
     from airflow.sdk import get_parsing_context
 
@@ -33,7 +33,7 @@ def dag_policy(dag: Any) -> None:
         from airflow_provider_exclusive.exceptions import ConfigurationError
         from airflow_provider_exclusive.execution_time import redaction
 
-        # The backend asks again before it opens anything; an error here would fail plain tasks as "Dag not found".
+        # The backend checks again before it opens anything; an error here would fail plain tasks as "Dag not found".
         with suppress(ConfigurationError):
             redaction.prepare()
         return

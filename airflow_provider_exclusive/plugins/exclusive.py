@@ -1,7 +1,7 @@
 """
 The plugin ``exclusive`` (entry point group ``airflow.plugins``): a middleware for the API server.
 
-Every component of Airflow imports this module, so it imports nothing of the server itself.
+Every component of Airflow imports this module, so it does not import the server itself.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What this package does inside Airflow's API server, so that no task gets past a scope by calling the API itself."""
+"""The part that runs inside Airflow's API server, so that no task bypasses a scope by calling the API directly."""

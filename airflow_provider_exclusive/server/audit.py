@@ -1,8 +1,8 @@
 """
-Who read what and who was refused, in Airflow's own audit log and metrics.
+Record who read what and who was refused, in Airflow's own audit log and metrics.
 
-A task that is refused again and again for the same coordinate gets one line, with a count that is brought up to date
-ever more rarely, so that a loop of refusals cannot flood the metadata database.
+A task that is refused repeatedly for the same coordinate gets one line with a count. The count is updated ever more
+rarely, so that a loop of refusals cannot flood the metadata database.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Line:
 @dataclass(slots=True)
 class AuditTrail:
     """
-    Writes audit lines.
+    Writes lines to Airflow's audit log.
 
     :param mode: ``[exclusive] audit``: ``off``, ``denied`` or ``all``.
     """
@@ -51,19 +51,19 @@ class AuditTrail:
     _lines: OrderedDict[bytes, _Line] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def writes_down(self, event: str) -> bool:
-        """Return whether the mode asks for a line about ``event``."""
+    def records(self, event: str) -> bool:
+        """Return whether the mode requires a line about ``event``."""
         return self.mode == "all" or (self.mode != "off" and event != READ)
 
     def record(self, event: str, caller: Caller | None, *, requested: Coordinate, reason: str, method: str) -> None:
         """
-        Count an event, and write it down if the mode asks for it. Never raises: a decision stands without its audit.
+        Count an event, and log it if the mode requires it. Never raises: a decision stands even if it is not recorded.
 
         :param event: :data:`READ`, :data:`DENIED` or :data:`WRITE_DENIED`.
-        :param reason: a stable word, such as ``not-in-scope``.
+        :param reason: a stable reason code, such as ``not-in-scope``.
         """
         metrics.count(event, reason)
-        if not self.writes_down(event):
+        if not self.records(event):
             return
         try:
             self._write(event, caller, requested, {"reason": reason, "method": method})
@@ -72,25 +72,25 @@ class AuditTrail:
 
     def _write(self, event: str, caller: Caller | None, requested: Coordinate, details: dict[str, Any]) -> None:
         if event == READ:
-            _insert(event, caller, _extra(requested, details, 1))  # each has a line of its own
+            _insert(event, caller, _extra(requested, details, 1))  # each read gets a separate line
             return
         about = _digest((event, caller.identity if caller else None, requested, *details.values()))
         line, is_due = self._count(about)
         if not is_due:
             return
-        # Not under the lock: others, who only count, must not wait for the database.
+        # Outside the lock: threads that only count must not wait for the database.
         try:
             count = line.count
             if line.log_id is None or not _update(line.log_id, _extra(requested, details, count)):
                 line.log_id = _insert(event, caller, _extra(requested, details, count))
-                if line.count > count:  # some came while it was written, and could not say so
+                if line.count > count:  # more were counted while the line was inserted
                     _update(line.log_id, _extra(requested, details, line.count))
         except BaseException:
             self._forget(about, line)
             raise
 
     def _count(self, about: bytes) -> tuple[_Line, bool]:
-        """Return the line, and whether it is to be written: at first, and whenever its count has doubled."""
+        """Return the line, and whether to write it: the first time, and whenever its count has doubled."""
         with self._lock:
             line = self._lines.get(about)
             if line is None:
@@ -109,7 +109,7 @@ class AuditTrail:
 
 
 def _digest(about: tuple[Any, ...]) -> bytes:
-    """Return a short name for what may hold keys of any length, of which thousands are remembered."""
+    """Return a short name of fixed size: keys have any length, and thousands of lines are remembered."""
     return hashlib.sha256(repr(about).encode(errors="backslashreplace")).digest()
 
 
@@ -140,7 +140,7 @@ def _insert(event: str, caller: Caller | None, extra: str) -> int:
 
 
 def _update(log_id: int, extra: str) -> bool:
-    """Return whether the line is still there; ``airflow db clean`` removes old ones."""
+    """Update a line and return whether it still exists; ``airflow db clean`` removes old ones."""
     from airflow.models.log import Log
     from airflow.utils.session import create_session
     from sqlalchemy import update

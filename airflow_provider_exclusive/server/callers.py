@@ -1,4 +1,4 @@
-"""Who calls the execution API: from the id in a task's token to the task instance."""
+"""Look up who calls the execution API, by the id of the task instance in the token."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _DEFAULT_TOKEN_SECONDS: Final = 600
 
 
 XCOM_REQUEST: Final = "exclusive_xcom_request"
-"""Where an :class:`XComRequest` is left for the route, in the ``info`` of the database session of the request."""
+"""Where an :class:`XComRequest` is stored for the route: a key of ``info`` of the request's database session."""
 
 
 @dataclass(frozen=True, slots=True)
 class XComRequest:
     """
-    Who asks for an XCom.
+    Who requests an XCom.
 
     :param ti_id: the task instance that the token names.
-    :param http: Starlette's.
+    :param http: Starlette's request.
     """
 
     ti_id: UUID
@@ -45,8 +45,8 @@ class Caller:
     """
     The task instance that a token names.
 
-    :param is_live: whether it runs, or ended so recently that its callbacks may still run. Airflow renews a token
-        without looking, also of a task that has ended long ago.
+    :param is_live: whether it runs, or ended so recently that its callbacks may still run. Airflow renews every token
+        without checking, even that of a task that ended long ago.
     """
 
     identity: TaskIdentity
@@ -56,17 +56,17 @@ class Caller:
 
 def release_connection(session: Any) -> None:
     """
-    Give the connection of a request's own database session back, before the request asks for another.
+    Return the connection of a request's database session to the pool, before the request takes another.
 
-    A request must not hold one connection while it waits for another, as for an audit line: many such requests would
-    wait for ever.
+    A request must not hold one connection while it waits for another (for an audit line, for example): many such
+    requests would wait for each other forever.
     """
     session.rollback()
 
 
 @contextmanager
 def borrowed_connection(session: Any) -> Iterator[Any]:
-    """Yield the connection of a request's own database session, and give it back afterwards."""
+    """Yield the connection of a request's database session, and return it to the pool afterwards."""
     try:
         yield session.connection()
     finally:
@@ -74,7 +74,7 @@ def borrowed_connection(session: Any) -> Iterator[Any]:
 
 
 def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
-    """Look the task instance up as it is now, in any of its tries; None if there is no such task instance."""
+    """Return the task instance in its current state, by the id of any of its tries; None if it does not exist."""
     row = _find_row(ti_id, connection)
     if row is None:
         return None
@@ -84,13 +84,13 @@ def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
     return Caller(_identity(row, ti_id), row.try_number, is_live=not has_ended or _ended_recently(row.end_date))
 
 
-def find_refused(ti_id: UUID, session: Any) -> Caller | None:
-    """Look up who was refused, for the audit log; the refusal stands, whoever it was."""
+def find_refused_caller(ti_id: UUID, session: Any) -> Caller | None:
+    """Return the refused caller for the audit log; None if it is not found. The refusal stands in any case."""
     try:
         with borrowed_connection(session) as connection:
             return find_caller(ti_id, connection)
     except Exception:
-        log.exception("Could not find out for the audit log who was refused.")
+        log.exception("Could not look up the refused caller for the audit log.")
         return None
 
 
@@ -160,7 +160,7 @@ def _identity(row: Any, ti_id: UUID) -> TaskIdentity:
 def _ended_recently(end_date: datetime | None) -> bool:
     from airflow.configuration import conf
 
-    # As long as a token lives that nobody renews: callbacks and listeners run after the end was reported.
+    # As long as a token is valid without renewal: callbacks and listeners run after the end was reported.
     seconds = conf.getint("execution_api", "jwt_expiration_time", fallback=_DEFAULT_TOKEN_SECONDS)
-    # The worker says when: a time in the future must not let a task read for ever.
+    # The worker reports this time: a time in the future must not let a task read forever.
     return end_date is not None and abs(datetime.now(UTC) - end_date) <= timedelta(seconds=seconds)

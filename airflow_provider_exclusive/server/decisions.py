@@ -1,8 +1,8 @@
 """
-What the API server answers and takes in: decided on rows and coordinates, knowing nothing of HTTP.
+Decide what the API server answers and stores, from rows and coordinates, without HTTP.
 
-On a read, every row is held against the coordinate that was asked for and against its scope before a data key is
-unwrapped. On a write, a sealed key is opened for the task that wrote it.
+On a read, every row is checked against the requested coordinate and against its scope before a data key is unwrapped.
+On a write, a sealed key is opened for the task that wrote it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from airflow_provider_exclusive.server.callers import Caller
 @dataclass(slots=True)
 class DecidedRows:
     """
-    Rows as a caller may have them.
+    Rows as the caller may read them.
 
-    :param opens: whether the data key of an exclusive value is among them.
+    :param opens: whether they contain the data key of an exclusive value.
     """
 
     rows: list[Any]
@@ -37,7 +37,7 @@ class Decisions:
     """
     The decisions of one API server.
 
-    :param keyring: None where the API server has no private key: then it still denies, but opens nothing.
+    :param keyring: None if the API server has no private key: then it still denies, but opens nothing.
     """
 
     keyring: Keyring | None
@@ -46,10 +46,10 @@ class Decisions:
         self, rows: Sequence[Any], requested: Coordinate, caller: Caller | None, hand_overs: HandOverLookup
     ) -> DecidedRows:
         """
-        Return ``rows`` as ``caller`` may have them.
+        Return ``rows`` as ``caller`` may read them.
 
         :param hand_overs: finds what a run was handed.
-        :raises AccessDeniedError: if one of them is out of its reach.
+        :raises AccessDeniedError: if ``caller`` may not read one of them.
         """
         answer = DecidedRows(list(rows))
         for position, row in enumerate(rows):
@@ -59,10 +59,10 @@ class Decisions:
 
     def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> dict[str, Any]:
         """
-        Open a sealed key and return the row to store in its place; without a private key it stays a sealed key.
+        Open a sealed key and return the row to store instead; without a private key, return the row as it is.
 
-        :raises AccessDeniedError: if it is not about what ``writer`` is writing, its own output at ``target``.
-        :raises EnvelopeError: if it cannot be opened.
+        :raises AccessDeniedError: if the row is not an output of ``writer`` at ``target``.
+        :raises EnvelopeError: if the sealed key cannot be opened.
         """
         reference = Reference.from_row(row)
         _check_sealed_key(reference, writer, target)
@@ -85,7 +85,7 @@ class Decisions:
         try:
             reference = Reference.from_row(stored)
         except EnvelopeError:
-            # Nothing in it can be opened. It goes back as it is, for its producer must be able to clear it.
+            # Nothing in it can be opened. Return it as it is, because its producer must be able to clear it.
             answer.rows[position] = stored
             return
         data_key = None
@@ -106,27 +106,27 @@ class Decisions:
 
 def check_write(writer: TaskIdentity | None, target: Coordinate) -> None:
     """
-    Let a task write or delete at its own coordinates, and nowhere else, whatever lies there.
+    Check that a task writes or deletes only at its own coordinates, whatever is stored there.
 
     :raises AccessDeniedError: naming both.
     """
     if writer is None:
         raise AccessDeniedError(
-            "The token names no task instance that Airflow knows, so it may write no XCom.", reason="unknown-task"
+            "The token does not name a known task instance, so it may not write or delete XComs.", reason="unknown-task"
         )
     if not target.belongs_to(writer):
         raise AccessDeniedError(
-            f"{writer} may write and delete only its own XComs; it asked for {target}.",
+            f"{writer} may write and delete only its own XComs; it requested {target}.",
             reason="foreign-coordinate",
         )
 
 
 def _check_sealed_key(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
-    # The id tells one try from another, and a hand-over counts only while the try that wrote it stands.
+    # Each try has another id, and a hand-over counts only while the try that wrote it is the current one.
     is_own = target.belongs_to(writer) and target.covers(reference.coordinate)
     if not is_own or reference.producer.ti_id not in (None, writer.ti_id):
         raise AccessDeniedError(
-            f"{writer} pushed a sealed key for key {reference.key!r} of {reference.producer}; a sealed key is accepted "
+            f"{writer} pushed a sealed key for key {reference.key!r} of {reference.producer}. A sealed key is accepted "
             "only from the producer that it names.",
             reason="foreign-sealed-key",
         )
@@ -137,12 +137,12 @@ def _live_reader(caller: Caller | None, reference: Reference) -> TaskIdentity | 
         return None
     if caller is None:
         raise AccessDeniedError(
-            "The token names no task instance that Airflow knows, so it may read no exclusive value.",
+            "The token does not name a known task instance, so it may not read exclusive values.",
             reason="unknown-task",
         )
     if not caller.is_live:
         raise AccessDeniedError(
-            f"{caller.identity} has ended; the token of an ended task instance reads no exclusive value.",
+            f"{caller.identity} has ended; the token of an ended task instance may not read exclusive values.",
             reason="task-has-ended",
         )
     return caller.identity

@@ -1,7 +1,7 @@
 """
-The rule on writes, where Airflow's routing has resolved path and token.
+Enforce the rule on writes, once Airflow's routing has resolved path and token.
 
-Airflow's own check is asked first. Reads pass here: whether one is permitted depends on the row, which
+Airflow's own check runs first. Reads pass here: whether one is permitted depends on the row, which
 :mod:`airflow_provider_exclusive.server.reads` sees once Airflow's route has found it.
 """
 
@@ -20,7 +20,7 @@ from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
 
 PROBE_DAG: Final = "airflow_provider_exclusive"
-"""No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` asks for one to see itself refused."""
+"""No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` requests one and expects a refusal."""
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
@@ -28,9 +28,9 @@ _UNMAPPED: Final = "-1"
 
 def create_guards(trail: AuditTrail, keyring: Keyring | None) -> dict[str, Replacement]:
     """
-    Return what takes the place of Airflow's check, which every route of XComs asks before it runs.
+    Return the replacement of Airflow's check, which every XCom route calls first.
 
-    :param keyring: whose key ids the probe is told.
+    :param keyring: whose key ids are reported to the probe.
     """
     parameters = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
     return {"has_xcom_access": Replacement(partial(_create_guard, trail, keyring), parameters)}
@@ -43,7 +43,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
         permitted: bool = original(dag_id, run_id, task_id, xcom_key, request, session, token)
         if dag_id == PROBE_DAG:
             held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
-            message = f"This is how the plugin refuses. The ids of its private keys: {held}."
+            message = f"The plugin 'exclusive' refused the probe. Ids of its private keys: {held}."
             responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request)
         if request.method not in _READS:
@@ -64,7 +64,9 @@ def _integers() -> Any:
 def _check_write(xcom_request: XComRequest, requested: Coordinate, session: Any, trail: AuditTrail) -> None:
     with responses.http_errors("write", requested, xcom_request, session, trail):
         if requested.map_index is None:
-            raise AccessDeniedError("The map index of this write is no integer.", reason="malformed-request")
+            raise AccessDeniedError(
+                "The map index of this write is invalid; expected an integer.", reason="malformed-request"
+            )
         decisions.check_write(_writer(xcom_request.ti_id, session), requested)
 
 
@@ -76,7 +78,7 @@ def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
 
 
 def _map_index(request: Any) -> int | None:
-    """Read the map index as FastAPI does for the route: the last one counts, ``1.0`` is 1. None if it is no integer."""
+    """Return the map index as FastAPI reads it for the route: the last one counts, ``1.0`` is 1. None if invalid."""
     try:
         return int(_integers().validate_python(request.query_params.get("map_index", _UNMAPPED)))
     except ValueError:

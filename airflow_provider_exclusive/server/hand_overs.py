@@ -1,4 +1,4 @@
-"""What a triggered Dag run was handed, as the metadata database and the private key tell the API server."""
+"""Look up what a triggered Dag run was handed, in the metadata database and with the private key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ServerHandOverLookup:
     """
     Looks up hand-overs for one request, each at most once.
 
-    :param keyring: None where the API server has no private key: then no record is known to be genuine.
+    :param keyring: None if the API server has no private key: then no record can be verified.
     :param connection: to the metadata database.
     """
 
@@ -64,9 +64,9 @@ def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> Hand
 
 def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
     if not reference.producer.is_same_task_instance(trigger):
-        raise EnvelopeError("it was copied there from another task")
+        raise EnvelopeError("it was copied from another task")
     if reference.producer.ti_id != ti_id:
-        raise EnvelopeError("its task was cleared or retried, which withdraws what it handed over")
+        raise EnvelopeError("its task was cleared or retried, which withdraws the hand-over")
 
 
 @cache

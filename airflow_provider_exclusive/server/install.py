@@ -1,8 +1,8 @@
 """
-Attaching to Airflow's execution API, once for each API server process.
+Attach to Airflow's execution API, once per API server process.
 
-What is taken for granted about Airflow is checked here. If it does not hold, the API server says so at its start,
-nothing is opened for anybody, and sealed keys stay sealed keys.
+Assumptions about Airflow are checked here. If one does not hold, the API server logs it at startup, opens nothing for
+anybody, and stores sealed keys as they are.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _EXECUTION_API: Final = "/execution"
 
 def attach(root: Any) -> bool:
     """
-    Put the guard into the execution API that is mounted in ``root``, Airflow's FastAPI application.
+    Attach to the execution API that is mounted in ``root``, Airflow's FastAPI application.
 
-    :return: whether it could be attached; if not, the log says why.
+    :return: whether that succeeded; if not, the log says why.
     """
     try:
         _require_execution_api(root)
@@ -43,10 +43,10 @@ def attach(root: Any) -> bool:
             }
         )
     except Exception:
-        # Whatever it is, the API server must start: plain tasks do not depend on this plugin.
+        # Whatever failed, the API server must start: plain tasks do not depend on this plugin.
         log.exception(
-            "The plugin 'exclusive' could not attach to the execution API: no exclusive value will be opened for a "
-            "worker without the private key, and no scope is enforced in this API server."
+            "The plugin 'exclusive' could not attach to the execution API. This API server enforces no scope, and "
+            "workers without the private key cannot open exclusive values."
         )
         return False
     log.info("The plugin 'exclusive' is attached to the execution API.")
@@ -55,12 +55,12 @@ def attach(root: Any) -> bool:
 
 def _require_execution_api(root: Any) -> None:
     if not any(getattr(route, "path", None) == _EXECUTION_API for route in root.routes):
-        raise LookupError(f"this API server has no {_EXECUTION_API}: it was started without the execution API")
+        raise LookupError(f"this API server has no route {_EXECUTION_API}: it was started without the execution API")
 
 
 def _read_keyring(settings: config.Settings) -> Keyring | None:
     try:
         return config.read_keyring(settings)
     except ConfigurationError as missing:
-        log.warning("This API server opens no exclusive value for workers: %s", missing)
+        log.warning("This API server cannot open exclusive values for workers: %s", missing)
         return None

@@ -1,4 +1,4 @@
-"""What the API server reports to Airflow's own metrics: how many decisions, why, and how long they took."""
+"""Report to Airflow's own metrics how many decisions were made, why, and how long they took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 DECISION: Final = "exclusive.decision"
-"""Timer: from a reference that a route has found to what the caller may have of it, waiting for the database too."""
+"""Timer: from the reference that a route has found to the decision, including the wait for the database."""
 
 
 def count(event: str, reason: str) -> None:
@@ -20,7 +20,7 @@ def count(event: str, reason: str) -> None:
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Report how long the block took, also if it raised."""
+    """Report how long the block took, even if it raised."""
     begin = time.perf_counter()
     try:
         yield

@@ -1,8 +1,8 @@
 """
-The middleware around the API server: it attaches this package to it, and sees what would go out undecided.
+The middleware around the API server: it attaches this package, and refuses responses that nobody has decided on.
 
-It looks at XComs of the execution API only. What was decided in :mod:`airflow_provider_exclusive.server.reads` passes
-as it comes; an answer of any other route does not pass if our marker is in it.
+It looks at XComs of the execution API only. A response that :mod:`airflow_provider_exclusive.server.reads` has decided
+on passes unchanged. The response of any other route is refused if it contains our marker.
 """
 
 from __future__ import annotations
@@ -57,18 +57,19 @@ class ExclusiveMiddleware:
         response = _Response(scope, send)
         await self._app(scope, receive, response.receive_message)
         if response.is_refused:
-            log.error("%s %s would have shown an exclusive value undecided.", scope["method"], scope["path"])
+            log.error("Refused %s %s: this release does not know the route.", scope["method"], scope["path"])
             metrics.count(audit.DENIED, _UNKNOWN)
             message = (
-                "An exclusive value would have been answered by a route that this release of "
-                "airflow-provider-exclusive does not know. Use a release that supports this version of Airflow."
+                "The response contains the reference of an exclusive value, but this release of "
+                "airflow-provider-exclusive does not know the route. Use a release that supports this version of "
+                "Airflow."
             )
             await _send_json(send, HTTPStatus.FORBIDDEN, _UNKNOWN, message)
 
 
 @dataclass(slots=True)
 class _Response:
-    """Passes on what was decided; holds back what was not, and refuses it if our marker is in it."""
+    """Passes on a decided response; holds back any other, and refuses it if it contains our marker."""
 
     scope: Scope
     send: Send
@@ -87,9 +88,9 @@ class _Response:
             return
         self._held.append(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            await self._judge()
+            await self._send_or_refuse()
 
-    async def _judge(self) -> None:
+    async def _send_or_refuse(self) -> None:
         body = b"".join(message.get("body", b"") for message in self._held)
         self.is_refused = _MARKER in body
         for message in () if self.is_refused else self._held:
@@ -98,9 +99,9 @@ class _Response:
 
 def _is_about_xcoms(scope: Scope) -> bool:
     """
-    Return whether the execution API's XCom routes will be asked, as Starlette tells it.
+    Return whether Starlette sends the request to the XCom routes of the execution API.
 
-    The names of Dags, runs and tasks are in the paths of other routes, too, and anybody may call anything "xcoms".
+    The paths of other routes contain names of Dags, runs and tasks, any of which may be "xcoms".
     """
     if scope["type"] != "http":
         return False

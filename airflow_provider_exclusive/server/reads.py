@@ -1,8 +1,8 @@
 """
-Reads of XComs: what a route of Airflow has found, as the caller may have it.
+Reads of XComs: decide what the caller may read of the rows that Airflow's route has found.
 
-Decided where the route has run: in its thread, on its connection to the database and on the parameters that it used.
-Only a row with our marker costs anything; every other passes untouched.
+The decision follows the route: in its thread, on its database connection and with the parameters that it used. Only a
+row with our marker costs anything; every other row passes unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 
 DECIDED: Final = "exclusive_decided"
-"""In the ASGI scope of a request: everything in its answer was decided here."""
+"""A key in the ASGI scope of a request: everything in its response was decided here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class _Route:
     """
     How a route answers.
 
-    :param field: of its response, where the rows are.
-    :param is_list: whether there is a list of rows rather than one.
-    :param map_index: returns the map index that was asked for, from the arguments of the route.
+    :param field: of its response, which holds the rows.
+    :param is_list: whether it holds a list of rows instead of one.
+    :param map_index: returns the requested map index from the arguments of the route.
     """
 
     field: str
@@ -47,10 +47,10 @@ class _Route:
         setattr(response, self.field, rows if self.is_list else rows[0])
 
     def requested(self, arguments: Mapping[str, Any]) -> Coordinate:
-        takes_earlier_runs = getattr(arguments.get("params"), "include_prior_dates", False)
+        includes_earlier_runs = getattr(arguments.get("params"), "include_prior_dates", False)
         return Coordinate(
             dag_id=arguments["dag_id"],
-            run_id=None if takes_earlier_runs else arguments["run_id"],
+            run_id=None if includes_earlier_runs else arguments["run_id"],
             task_id=arguments["task_id"],
             map_index=self.map_index(arguments),
             key=arguments["key"],
@@ -71,7 +71,7 @@ _ROUTES: Final = {
 
 
 def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
-    """Return, by name of a route of Airflow, what takes its place."""
+    """Return the replacements of Airflow's read routes, by the name of the route."""
     return {
         name: Replacement(partial(_create_read, route, decisions, trail), parameters=_PARAMETERS)
         for name, route in _ROUTES.items()
@@ -83,7 +83,7 @@ def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, origina
         response = original(**arguments)
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
         if xcom_request is None:
-            return response  # the middleware lets it out only without our marker
+            return response  # the middleware refuses it if it contains our marker
         rows = route.rows(response)
         if any(map(is_reference_row, rows)):
             requested = route.requested(arguments)
@@ -108,7 +108,7 @@ def _decide(
             caller = callers.find_caller(xcom_request.ti_id, connection)
             answer = decisions.answer(rows, requested, caller, ServerHandOverLookup(decisions.keyring, connection))
         if answer.opens:
-            if trail.writes_down(audit.READ):
+            if trail.records(audit.READ):
                 callers.release_connection(session)
             trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.http.method)
     return answer.rows

@@ -1,4 +1,4 @@
-"""How a request is decided about, and how the API server says no: in the form in which Airflow's own routes do."""
+"""Turn denials and failures into HTTP errors, in the form that Airflow's own routes use."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def http_errors(
     what: str, requested: Coordinate, xcom_request: XComRequest, session: Any, trail: AuditTrail
 ) -> Iterator[None]:
     """
-    Answer the request with 403 if the block denies it, which is written down, and with 503 if it fails.
+    Answer the request with 403 if the block denies it, which is recorded, and with 503 if the block fails.
 
     :param what: ``"read"`` or ``"write"``.
-    :param session: of the request.
+    :param session: the database session of the request.
     """
     try:
         yield
     except AccessDeniedError as denied:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
-        caller = callers.find_refused(xcom_request.ti_id, session)
+        caller = callers.find_refused_caller(xcom_request.ti_id, session)
         trail.record(event, caller, requested=requested, reason=denied.reason, method=xcom_request.http.method)
         forbid(denied)
     except Exception as trouble:
-        log.exception("Could not decide about a %s of an XCom.", what)
-        message = f"The API server could not decide about this {what}; see its log."
+        log.exception("Could not decide on an XCom %s.", what)
+        message = f"The API server could not decide on this {what}; see its log."
         _answer(HTTPStatus.SERVICE_UNAVAILABLE, reason="undecided", message=message, cause=trouble)
 
 
@@ -48,6 +48,6 @@ def forbid(denied: AccessDeniedError) -> NoReturn:
 def _answer(status: HTTPStatus, *, reason: str, message: str, cause: Exception) -> NoReturn:
     from fastapi import HTTPException
 
-    # A name that no encoding takes, planted in a row, must not make an error of a refusal.
+    # A name that cannot be encoded, planted in a row, must not turn a refusal into an error.
     printable = message.encode(errors="backslashreplace").decode()
     raise HTTPException(int(status), detail={"reason": reason, "message": printable}) from cause

@@ -1,7 +1,7 @@
 """
-Writes of XComs: a sealed key is opened before Airflow's route stores it, and its data key wrapped.
+Writes of XComs: open a sealed key before Airflow's route stores the row, and wrap its data key.
 
-By then the guard has found that the task writes at its own coordinates. What holds no sealed key passes untouched.
+The guard has already checked that the task writes at its own coordinates. A row without a sealed key passes unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COORDINATES: Final = ("dag_id", "run_id", "task_id", "map_index", "key")
 
 
 def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
-    """Return, by name of a route of Airflow, what takes its place."""
+    """Return the replacements of Airflow's write routes, by the name of the route."""
     create = partial(_create_write, decisions, trail)
     return {"set_xcom": Replacement(create, parameters=(*_COORDINATES, "session", "value"))}
 
@@ -30,7 +30,7 @@ def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacem
 def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -> Function:
     def write(**arguments: Any) -> Any:
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
-        # Without knowing who asks a sealed key stays one, and opens for nobody.
+        # If the writer is unknown, the sealed key is stored as it is, and nobody can open it.
         if xcom_request is not None and holds_sealed_key(arguments["value"]):
             requested = Coordinate(*(arguments[name] for name in _COORDINATES))
             arguments["value"] = _accept_sealed_key(
@@ -51,5 +51,5 @@ def _accept_sealed_key(
         except AccessDeniedError:
             raise
         except ExclusiveError as refused:
-            message = f"This sealed key cannot be taken in: {refused}"
+            message = f"This sealed key was refused: {refused}"
             raise AccessDeniedError(message, reason="sealed-key-refused") from refused

@@ -2,8 +2,8 @@
 The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_exclusive.xcom.push` and ``pull``.
 
 Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. ``set``
-is not overridden: 3.4 does not push through it. The overrides of ``get_one`` and ``get_all`` know which coordinate was
-asked for, which the hooks do not: while they run, the hooks hand the raw row through, and it is opened afterwards.
+is not overridden, because 3.4 does not push through it. The overrides of ``get_one`` and ``get_all`` know the requested
+coordinate; the hooks do not. While an override runs, the hooks return the raw row, and the override then opens it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from airflow_provider_exclusive.xcom.preload import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
-_hands_rows_through: ContextVar[bool] = ContextVar("exclusive_hands_rows_through", default=False)
+_returns_raw_rows: ContextVar[bool] = ContextVar("exclusive_returns_raw_rows", default=False)
 _deleting: ContextVar[Coordinate | None] = ContextVar("exclusive_deleting", default=None)
 
 
@@ -34,19 +34,19 @@ preload_before_forks()
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row as the metadata database holds it, so that it is not taken for a value."""
+    """A row as the metadata database holds it; the type distinguishes it from a value."""
 
     content: Any
 
 
 @contextmanager
-def _rows_handed_through() -> Iterator[None]:
-    token = _hands_rows_through.set(True)
+def _raw_rows() -> Iterator[None]:
+    token = _returns_raw_rows.set(True)
     try:
         with server_refusals():
             yield
     finally:
-        _hands_rows_through.reset(token)
+        _returns_raw_rows.reset(token)
 
 
 class ExclusiveXComBackend(BaseXCom):
@@ -66,39 +66,39 @@ class ExclusiveXComBackend(BaseXCom):
         run_id: str | None = None,
         map_index: int | None = None,
     ) -> Any:
-        """Return what the row of a pushed value holds (Airflow 3.2 and 3.3)."""
+        """Return the content of the row for a pushed value (Airflow 3.2 and 3.3)."""
         return push.push(value, Coordinate(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
 
     @classmethod
     def store_value(cls, coordinate: Any, key: str, value: Any) -> Any:
-        """Return what the row of a pushed value holds (Airflow 3.4)."""
+        """Return the content of the row for a pushed value (Airflow 3.4)."""
         return push.push(value, _locate(coordinate, key))
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
         """Return the value of a row (Airflow 3.2 and 3.3)."""
-        if _hands_rows_through.get():
+        if _returns_raw_rows.get():
             return _Row(result.value)
         return pull.pull([result.value], None)[0]
 
     @classmethod
     def load_value(cls, stored: Any) -> Any:
         """Return the value of a row (Airflow 3.4)."""
-        if _hands_rows_through.get():
+        if _returns_raw_rows.get():
             return _Row(stored)
         return pull.pull([stored], None)[0]
 
     @classmethod
     def get_one(cls, **kwargs: Any) -> Any:
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_one`."""
-        with _rows_handed_through():
+        with _raw_rows():
             found = super().get_one(**kwargs)
         return cls._open_one(found, kwargs)
 
     @classmethod
     async def aget_one(cls, **kwargs: Any) -> Any:
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_one`."""
-        with _rows_handed_through():
+        with _raw_rows():
             found = await super().aget_one(**kwargs)
         return await asyncio.to_thread(cls._open_one, found, kwargs)
 
@@ -108,9 +108,9 @@ class ExclusiveXComBackend(BaseXCom):
         if isinstance(found, _Row):
             return pull.pull([found.content], requested)[0]
         if declared.expects_reference(requested, running_task.current()):
-            # Airflow answers None for a missing row and for one that holds null, which no exclusive task writes.
+            # Airflow returns None for a missing row and for one that holds null, which no exclusive task writes.
             where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
-            with _rows_handed_through():
+            with _raw_rows():
                 rows = super().get_all(**where) or []
             pull.pull([row.content for row in rows if row.content is None], requested)
         return None
@@ -118,14 +118,14 @@ class ExclusiveXComBackend(BaseXCom):
     @classmethod
     def get_all(cls, **kwargs: Any) -> Any:
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_all`."""
-        with _rows_handed_through():
+        with _raw_rows():
             found = super().get_all(**kwargs)
         return _open_all(found, _requested_all(kwargs))
 
     @classmethod
     async def aget_all(cls, **kwargs: Any) -> Any:
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_all`."""
-        with _rows_handed_through():
+        with _raw_rows():
             found = await super().aget_all(**kwargs)
         return await asyncio.to_thread(_open_all, found, _requested_all(kwargs))
 
@@ -140,18 +140,18 @@ class ExclusiveXComBackend(BaseXCom):
 
     @classmethod
     def purge(cls, xcom: Any, *args: Any) -> None:  # noqa: ARG003  # the signature of Airflow's hook
-        """Remove the payload behind a row that is being deleted; never raises."""
+        """Remove the payload of a row that is being deleted; never raises."""
         if (target := _deleting.get()) is not None:
             push.purge(xcom.value, target)
 
 
 def _requested_one(query: Mapping[str, Any]) -> Coordinate:
-    """Read the arguments of ``get_one``; Airflow takes a missing map index for an unmapped task."""
+    """Return the coordinate that ``get_one`` requests; a missing map index means an unmapped task."""
     return replace(_requested_all(query), map_index=-1 if query.get("map_index") is None else query["map_index"])
 
 
 def _requested_all(query: Mapping[str, Any]) -> Coordinate:
-    """Read the arguments of ``get_all``; with ``include_prior_dates`` an earlier run will do."""
+    """Return the coordinate that ``get_all`` requests; ``include_prior_dates`` accepts earlier runs."""
     run_id = None if query.get("include_prior_dates") else query["run_id"]
     return Coordinate(query["dag_id"], run_id, query["task_id"], key=query["key"])
 
@@ -161,7 +161,7 @@ def _open_all(found: Any, requested: Coordinate) -> Any:
 
 
 def _locate(coordinate: Any, key: str) -> Coordinate:
-    """Read the ``XComCoordinate`` of Airflow 3.4; it knows whose write this is, but not the map index."""
+    """Return the coordinate of an ``XComCoordinate`` (Airflow 3.4), which names the writer but no map index."""
     running = running_task.current()
     is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
     map_index = running.identity.map_index if running is not None and is_own else None

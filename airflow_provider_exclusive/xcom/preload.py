@@ -1,8 +1,8 @@
 """
-Modules that a first push or pull needs, imported before a process forks.
+Import the modules that a first push or pull needs before a process forks.
 
-Executors fork each task from a parent that has imported the backend. redis-py alone takes a third of a second: too long
-for every ``airflow`` command and for every task, but nothing for the parent of all tasks.
+Executors fork each task from a parent that has imported the backend. Importing redis-py takes a third of a second: too
+long for every ``airflow`` command and for every task, but acceptable once in the parent of all tasks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def preload_before_forks() -> None:
-    """Import them before the first fork of this process, and not at all if it never forks."""
+    """Import the modules before the first fork of this process; a process that never forks does not import them."""
     os.register_at_fork(before=_preload)
 
 
@@ -31,5 +31,5 @@ def _preload() -> None:
             import_module("airflow_provider_exclusive.hooks.exclusive")
             import_module("airflow_provider_exclusive.hooks.redis")
     except (ConfigurationError, ImportError) as failure:
-        # The task that needs it says so in its own log.
-        log.debug("Not imported before the fork: %s", failure)
+        # The task that needs the module reports the failure in its own log.
+        log.debug("Could not import modules before the fork: %s", failure)

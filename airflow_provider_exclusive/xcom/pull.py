@@ -1,7 +1,7 @@
 """
-Pull as a task sees it: what a row may be taken for, and who reads it.
+Pull values for a task: check that each row is the requested one, and open it for this process's task.
 
-Errors leave here as Airflow should treat them: only an unreachable store is worth a retry.
+Errors are raised as classes that Airflow does not retry, except when the store is unreachable.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def pull(rows: Sequence[Any], requested: Coordinate | None) -> list[Any]:
     """
     Return the values of ``rows``, opening those that are references.
 
-    :param requested: what was asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
+    :param requested: the requested coordinate; None for an item of a lazy sequence, where Airflow does not name it.
     :raises AccessDeniedError: if this process's task may not read one of them.
-    :raises ExclusiveError: if one cannot be opened, or is not what stands at that coordinate.
+    :raises ExclusiveError: if one cannot be opened, or does not belong at that coordinate.
     """
     with failing_without_retry():
         running = running_task.current()
@@ -58,32 +58,32 @@ def _checked_reference(row: Mapping[str, Any], requested: Coordinate | None, run
     here = requested or _lazy_sequence_of(running)
     if here is not None and not here.covers(reference.coordinate):
         raise EnvelopeError(
-            f"The XCom row that was asked for holds the reference of another one, {reference.key!r} of "
-            f"{reference.producer}: it was copied there. Clear the producer task to write it anew."
+            f"The requested XCom row holds the reference of another one, {reference.key!r} of {reference.producer}: it "
+            "was copied there. Clear and re-run the producer task of the requested XCom."
         )
     return reference
 
 
 def _require_order_of_map_indexes(references: Sequence[Reference]) -> None:
-    """Refuse copies between map indexes: Airflow answers a pull of all of them in their order, each of a run once."""
+    """Refuse copies between map indexes: Airflow returns the map indexes of a run in order, each of them once."""
     places = [(reference.producer.run_id, reference.producer.map_index) for reference in references]
     is_ordered = all(before <= after for (_, before), (_, after) in pairwise(places))
     if not is_ordered or len(set(places)) < len(places):
         raise EnvelopeError(
-            f"Among the map indexes of key {references[0].key!r} of task {references[0].producer.task_id!r}, a row "
-            "holds the reference of another one: it was copied there. Clear the producer task to write them anew."
+            f"Key {references[0].key!r} of task {references[0].producer.task_id!r}: the row of one map index holds the "
+            "reference of another one, because it was copied there. Clear and re-run the producer task."
         )
 
 
 def _lazy_sequence_of(running: RunningTask | None) -> Coordinate | None:
-    """Return all that is known about an item of a lazy sequence: Airflow only makes them within one run of one Dag."""
+    """Return what is known about an item of a lazy sequence: Airflow creates it within one run of one Dag."""
     if running is None:
         return None
     return Coordinate(running.identity.dag_id, running.identity.run_id)
 
 
 def _open(references: list[Reference], running: RunningTask | None) -> list[Any]:
-    """Return the values in the order of ``references``; that of a hand-over record is a :class:`HandOver`."""
+    """Return the values in the order of ``references``; a hand-over record becomes a :class:`HandOver`."""
     records = [reference for reference in references if reference.key == RECORD_KEY]
     if records:
         opened = iter(_open_values([one for one in references if one.key != RECORD_KEY], running))
@@ -117,26 +117,26 @@ def _hand_overs(running: RunningTask | None) -> HandOverLookup:
 
 
 def _audit(event: str, references: Sequence[Reference], reader: TaskIdentity | None) -> None:
-    """Write who read or was denied what to the task's log, as far as ``[exclusive] audit`` asks for it."""
+    """Log in the task's log who read or was denied what, as far as ``[exclusive] audit`` requires it."""
     if current_audit() != "all" and (event, current_audit()) != ("denied", "denied"):
         return
     for reference in references:
-        log.info("exclusive.%s: %s asked for %r of %s", event, reader, reference.key, reference.producer)
+        log.info("exclusive.%s: %s requested %r of %s", event, reader, reference.key, reference.producer)
 
 
 def _plain_value(row: Any, requested: Coordinate | None, running: RunningTask | None) -> Any:
     producer = declared.exclusive_producer(requested, running)
     if producer is not None:
         raise EnvelopeError(
-            f"An output of task {producer!r} was asked for and a plain value lies there, but that task is exclusive: "
-            "the value was not written by it through this backend (but by REST, another backend, a subprocess, or "
-            "before the task became exclusive). Clear the task to write it anew."
+            f"Expected an exclusive output of task {producer!r}, found a plain value that the task did not write "
+            "through this backend (but by REST, another backend or a subprocess, or before the task became exclusive). "
+            "Clear and re-run the task."
         )
     return _deserialize(row["value"] if is_reference_row(row) else row)
 
 
 def _declared_at(references: Sequence[Reference], running: RunningTask | None) -> str:
-    """Name the line of the scope, if the producer is in the Dag that this process has parsed."""
+    """Return a sentence that names the line of the scope, if this process has parsed the producer's Dag."""
     dag = getattr(running.task, "dag", None) if running else None
     if dag is None:
         return ""
@@ -154,6 +154,6 @@ def _deserialize(row: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What Airflow's own deserialisation takes: something with a value."""
+    """The argument of Airflow's own deserialisation: an object with a value."""
 
     value: Any

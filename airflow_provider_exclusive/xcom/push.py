@@ -1,7 +1,7 @@
 """
-Push and purge as a task sees them: which values are exclusive, and whose they are.
+Push and purge values for a task: decide which are exclusive, and check that they belong to the task.
 
-Errors leave here as Airflow should treat them: only an unreachable store is worth a retry.
+Errors are raised as classes that Airflow does not retry, except when the store is unreachable.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 def push(value: Any, target: Coordinate) -> Any:
     """
-    Return what the row at ``target`` holds for ``value``.
+    Return the content of the row at ``target`` for ``value``.
 
-    :raises AccessDeniedError: if an exclusive task writes elsewhere than at its own coordinates.
+    :raises AccessDeniedError: if an exclusive task writes outside its own coordinates.
     :raises ExclusiveError: if the value cannot be encoded, sealed or stored.
     """
     running = running_task.current()
@@ -57,14 +57,14 @@ def push(value: Any, target: Coordinate) -> Any:
 
 
 def purge(row: Any, target: Coordinate) -> None:
-    """Remove the payload behind ``row``, stored at ``target``; never raises, so that clearing always works."""
+    """Remove the payload of ``row``, stored at ``target``; never raises, so that clearing always works."""
     at = row.get("at") if is_reference_row(row) else None
     if not isinstance(at, str):
         return
     try:
         purge_payload(current_driver(), at, owner=_as_pushed(target, row))
     except Exception:
-        # Whatever is broken, from settings to the store: clearing the task is the cure.
+        # Clearing a task must work even if the settings or the store are broken.
         log.warning("Could not purge %s; the payload stays until it expires.", at, exc_info=True)
 
 
@@ -83,8 +83,8 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputD
 def _push_record(value: Any, target: Coordinate, running: RunningTask | None) -> dict[str, Any]:
     if not isinstance(value, HandOver) or running is None or not target.belongs_to(running.identity):
         raise InvalidScopeError(
-            f"The XCom key {RECORD_KEY!r} is reserved for the record that ExclusiveTriggerDagRunOperator writes about "
-            "its own task. Push under another key."
+            f"The XCom key {RECORD_KEY!r} is reserved for the hand-over record of ExclusiveTriggerDagRunOperator. "
+            "Push under another key."
         )
     store = current_store()
     return seal_record(value, producer=running.identity, keys=store.keys, now=store.clock()).to_row()
@@ -100,7 +100,7 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
     encoded = json.dumps(row).encode() if threshold and isinstance(row, (str, list, dict)) else b""
     if not threshold or len(encoded) < threshold:
         return row
-    # Encoded as Airflow itself would, so that a plain task gets back exactly what it would get from Airflow.
+    # Encoded as Airflow does, so that a plain task reads exactly what it would read without this backend.
     reference = current_store().put_encoded(
         [encoded], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
     )
@@ -115,11 +115,11 @@ def _outputs_of(running: RunningTask) -> OutputDeclaration | None:
 
 
 def _as_pushed(target: Coordinate, row: Mapping[str, Any]) -> Coordinate:
-    """Return ``target`` with the key as its task named it, as far as ``row``, which is stored there, says so."""
+    """Return ``target`` with the key that the task pushed, if ``row``, which is stored there, names it credibly."""
     producer = row.get("producer")
     pushed = producer.get("key") if isinstance(producer, Mapping) else None
-    is_believable = isinstance(pushed, str) and target.key is not None and is_kept_as(pushed, target.key)
-    return replace(target, key=pushed) if is_believable else target
+    is_credible = isinstance(pushed, str) and target.key is not None and is_kept_as(pushed, target.key)
+    return replace(target, key=pushed) if is_credible else target
 
 
 def _serialize(value: Any) -> Any:

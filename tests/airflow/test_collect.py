@@ -90,8 +90,8 @@ class TestResultsThatAreNotToBeHad:
         ("where", "kind", "fragments"),
         [
             ("closed", AccessDeniedError, [".closed", "may be read by: nobody"]),
-            ("silent", HandOverError, ["'silent'", "is 'success' and has pushed no 'return_value'"]),
-            ("skipped", HandOverError, ["'skipped'", "is 'skipped' and has pushed no"]),
+            ("silent", HandOverError, ["'silent'", "is 'success' and has not pushed 'return_value'"]),
+            ("skipped", HandOverError, ["'skipped'", "is 'skipped' and has not pushed"]),
             (("summarise", "other"), HandOverError, ["'summarise'", "pushed no 'other'"]),
             ("absent", HandOverError, ["'absent'", "does not exist there"]),
         ],

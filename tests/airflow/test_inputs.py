@@ -167,7 +167,7 @@ class TestWhatWasNotHandedOver:
         for record in (forged, {"keys": {}}, "garbage"):
             write_row(parent.dag_id, parent.run_id, "hand_over", record, key=RECORD_KEY)
             triggered.run(conf=conf)
-            outcomes.refused("rows", EnvelopeError, "'hand_over'", "Clear the task to write it anew")
+            outcomes.refused("rows", EnvelopeError, "'hand_over'", "Clear and re-run the task")
 
     def test_a_hand_over_is_withdrawn_when_the_trigger_triggers_another_run(self, outcomes, triggered):
         with a_dag() as dag:
@@ -230,7 +230,7 @@ class TestSourcesThatChanged:
 
         write_row(parent.dag_id, parent.run_id, "extract_rows", "planted")
         triggered.run(conf=conf)
-        outcomes.refused("rows", EnvelopeError, "a plain value lies there", "extract_rows")
+        outcomes.refused("rows", EnvelopeError, "found a plain value", "extract_rows")
 
     def test_a_source_that_is_gone_is_an_error_with_the_cure_even_where_there_is_a_default(self):
         outcomes, pushed = Outcomes(), ["value"]

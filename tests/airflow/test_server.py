@@ -519,7 +519,7 @@ class TestAudit:
 
     @pytest.fixture
     def reads_written_down(self, monkeypatch):
-        monkeypatch.setattr(AuditTrail, "writes_down", lambda trail, event: True)
+        monkeypatch.setattr(AuditTrail, "records", lambda trail, event: True)
 
     def test_a_read_is_written_down_where_asked_for(self, world, reads_written_down):
         before = self.lines(world, audit.READ)

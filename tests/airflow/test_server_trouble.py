@@ -262,7 +262,7 @@ class TestDatabaseTrouble:
         assert during.status_code == 503
         assert during.json()["detail"]["reason"] == "undecided"
         assert shows_nothing(during)
-        assert "Could not decide about a read" in logged(caplog)
+        assert "Could not decide on an XCom read" in logged(caplog)
         after = world.get(suffix=suffix, by=by)
         assert (after.status_code, after.content) == (before.status_code, before.content)
 
@@ -280,7 +280,7 @@ class TestDatabaseTrouble:
 
         assert response.status_code == 503
         assert response.json()["detail"]["reason"] == "undecided"
-        assert "Could not decide about a write" in logged(caplog)
+        assert "Could not decide on an XCom write" in logged(caplog)
         assert read_rows(world.dag_id, world.run_id) == rows
 
     def test_an_own_write_works_once_the_trouble_is_over(self, world, monkeypatch):

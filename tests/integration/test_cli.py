@@ -135,7 +135,10 @@ class TestScopes:
         assert "half a Dag" in said[-1]
 
     def test_an_unknown_bundle_and_an_unknown_file_are_named(self, without_database):
-        assert "'nowhere'; there are 'dags-folder'" in refusal(without_database, "scopes", "any", "-B", "nowhere")[-1]
+        assert (
+            "'nowhere'; the configured bundles are 'dags-folder'"
+            in refusal(without_database, "scopes", "any", "-B", "nowhere")[-1]
+        )
         assert "no file 'nowhere.py'" in refusal(without_database, "scopes", "any", "-f", "nowhere.py")[-1]
 
 
@@ -156,7 +159,7 @@ class TestLineage:
         assert said.endswith("List all with: airflow dags list-runs exclusive_intruder")
 
     def test_a_database_that_is_not_there_is_said_to_be(self, without_database):
-        assert "metadata database cannot be read" in refusal(without_database, "lineage", "etl", "run-1")[-1]
+        assert "Could not read the metadata database" in refusal(without_database, "lineage", "etl", "run-1")[-1]
 
     def test_it_tells_who_wrote_who_may_read_and_who_was_refused_without_any_key(self, airflow):
         run_id = airflow.run("exclusive_intruder")

@@ -42,8 +42,12 @@ def examine(facts: Facts) -> Report:
 
 def _print(report: Report) -> None:
     emit_table(
-        ["", "area", "finding", "cure"],
+        ["", "area", "finding", "what to do"],
         ((finding.severity.value, finding.area, finding.what, finding.cure) for finding in report.findings),
     )
-    counted = {severity: report.count(severity) for severity in Severity}
-    emit(f"{counted[Severity.ERROR]} errors, {counted[Severity.WARNING]} warnings, {counted[Severity.OK]} ok.")
+    errors, warnings = report.count(Severity.ERROR), report.count(Severity.WARNING)
+    emit(f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}, {report.count(Severity.OK)} ok.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

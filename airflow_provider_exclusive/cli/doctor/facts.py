@@ -1,4 +1,4 @@
-"""What the checks look at: this process's configuration, read once."""
+"""Read the configuration of this process once, for all checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class ProbeResult(Protocol):
-    """The outcome of asking the API server for what nobody may have."""
+    """The outcome of requesting an XCom from the API server that no task may read."""
 
     @property
     def is_proved(self) -> bool:
@@ -29,7 +29,7 @@ class ProbeResult(Protocol):
 
     @property
     def was_asked(self) -> bool:
-        """Whether this process could ask at all; if not, nothing is known."""
+        """Whether this process could send a valid request; if not, nothing is known."""
 
     @property
     def key_ids(self) -> frozenset[str]:
@@ -37,7 +37,7 @@ class ProbeResult(Protocol):
 
     @property
     def explanation(self) -> str:
-        """What was seen, in a sentence for people."""
+        """What happened, in a sentence for people."""
 
 
 Probe = Callable[[str], ProbeResult]
@@ -46,13 +46,13 @@ Probe = Callable[[str], ProbeResult]
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    The configuration of one process; where something could not be read, the error in its place.
+    The configuration of one process; a part that could not be read is the error instead.
 
     :param backend_modules: where the configured XCom backend and its base classes are defined.
-    :param executor: ``[core] executor``, as it stands there.
+    :param executor: ``[core] executor``, as it is configured.
     :param api_url: where workers reach the execution API.
-    :param seam: why this Airflow cannot be kept from storing opened values, or None if it can.
-    :param probe: asks the API server.
+    :param seam: why this version of Airflow would store opened values; None if it would not.
+    :param probe: sends the probe to the API server.
     """
 
     settings: Settings | ConfigurationError
@@ -68,8 +68,8 @@ class Facts:
 
 
 def gather() -> Facts:
-    """Read the configuration of this process; nothing that cannot be read is an error here."""
-    # Without this Airflow looks up connections as in a worker, where a supervisor would answer.
+    """Read the configuration of this process; return the errors of unreadable parts instead of raising them."""
+    # Without this, Airflow looks up connections as in a worker, through a supervisor that does not run here.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     settings = _try(config.read_settings)
     seam = _try(redaction.prepare)
@@ -88,7 +88,7 @@ def gather() -> Facts:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Return whether ``host`` is this machine by its very name; nothing is looked up."""
+    """Return whether ``host`` is a loopback name or address; does not resolve names."""
     return host is not None and (host.lower() == "localhost" or host == "::1" or host.startswith("127."))
 
 
@@ -97,8 +97,8 @@ def _try(read: Callable[[], _Result]) -> _Result | ConfigurationError:
         return read()
     except ConfigurationError as failure:
         return failure
-    except Exception as failure:  # noqa: BLE001 - secrets backends, hooks and file systems raise whatever they like
-        # Not its message: it may repeat a connection's password.
+    except Exception as failure:  # noqa: BLE001  # secrets backends, hooks and file systems may raise anything
+        # Without its message, which may contain a connection's password.
         return ConfigurationError(f"{type(failure).__name__} while reading the configuration.")
 
 
@@ -109,7 +109,7 @@ def _read_backend_modules() -> frozenset[str]:
 
 
 def _default_api_url(base_url: str) -> str:
-    # As airflow.executors.base_executor has it.
+    # As airflow.executors.base_executor builds it.
     base = base_url if "://" in base_url else f"{_DEFAULT_API}/{base_url.lstrip('/')}"
     return f"{base.rstrip('/')}/execution/"
 
@@ -121,7 +121,7 @@ def _read(section: str, option: str) -> str:
 
 
 def _probe(api_url: str) -> ProbeResult:
-    # Here, so that a fault in the server's own modules is a finding like any other.
+    # Imported here, so that an error in the server's modules is reported as a finding.
     from airflow_provider_exclusive.cli.doctor.probe import probe
 
     return probe(api_url)

@@ -1,4 +1,4 @@
-"""Proof that an API server refuses: a read that no task may do is tried, and must be refused by both halves."""
+"""Prove that an API server refuses: request an XCom that no task may read, which guard and middleware must refuse."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ProbeResult:
     What an API server did with the probe.
 
     :param is_proved: whether guard and middleware both refused it.
-    :param explanation: what was seen, and if it is not proved, what to do.
+    :param explanation: what happened, and what to do if nothing is proved.
     :param key_ids: of the private keys that the API server holds.
-    :param was_asked: False if this process can sign no token that the API server takes, as on a hardened worker. Then
-        nothing is known about the plugin, good or bad.
+    :param was_asked: False if this process cannot sign a token that the API server accepts, as on a hardened worker.
+        Then nothing is known about the plugin.
     """
 
     is_proved: bool
@@ -33,7 +33,7 @@ class ProbeResult:
 
 def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult:
     """
-    Ask the API server for an XCom that its plugin must refuse.
+    Request an XCom from the API server that its plugin must refuse.
 
     Needs the JWT secret, as on the machine of an API server or scheduler. Never raises.
 
@@ -45,21 +45,21 @@ def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult
     try:
         token = _mint_token()
     except (ValueError, OSError) as missing:
-        # Not its message: it may repeat what lies in the key file.
-        return _not_asked(f"this process has nothing to sign a task's token with ({type(missing).__name__})")
-    except Exception as failure:  # noqa: BLE001  # whatever else it is, nothing is proved, and doctor says why
+        # Without its message, which may contain what is in the key file.
+        return _not_asked(f"this process has no key to sign a task token with ({type(missing).__name__})")
+    except Exception as failure:  # noqa: BLE001  # any other failure proves nothing, and doctor reports it
         return ProbeResult(
             is_proved=False,
-            explanation=f"no token of a task could be signed: {type(failure).__name__}: {failure}. Use a release of "
+            explanation=f"could not sign a task token: {type(failure).__name__}: {failure}. Use a release of "
             "airflow-provider-exclusive that supports this version of Airflow.",
         )
     try:
         response = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=timeout_seconds)
-    except Exception as failure:  # noqa: BLE001  # whatever it is, nothing is proved, and doctor says why
+    except Exception as failure:  # noqa: BLE001  # any failure proves nothing, and doctor reports it
         return ProbeResult(
             is_proved=False,
-            explanation=f"the API server at {execution_api_url} could not be reached: {type(failure).__name__}: "
-            f"{failure}. Check that it runs, and [core] execution_api_server_url.",
+            explanation=f"could not reach the API server at {execution_api_url}: {type(failure).__name__}: "
+            f"{failure}. Check that it runs, and check [core] execution_api_server_url.",
         )
     return _judge(response.status_code, response.headers.get(PROBE_HEADER.decode()), response.text)
 
@@ -70,7 +70,7 @@ def _judge(status: int, header: str | None, body: str) -> ProbeResult:
         key_ids = frozenset(_KEY_ID.findall(body))
         return ProbeResult(is_proved=True, explanation="the API server refused the probe.", key_ids=key_ids)
     if status in (401, 403) and not guarded:
-        return _not_asked(f"the API server did not take a task's token signed here (HTTP {status})")
+        return _not_asked(f"the API server did not accept a task token signed here (HTTP {status})")
     return ProbeResult(
         is_proved=False,
         explanation=f"the API server answered the probe with HTTP {status} instead of refusing it: the plugin "
@@ -82,7 +82,7 @@ def _judge(status: int, header: str | None, body: str) -> ProbeResult:
 def _not_asked(why: str) -> ProbeResult:
     return ProbeResult(
         is_proved=False,
-        explanation=f"{why}: [api_auth] jwt_secret is missing here or is another than the API server's, which is right "
+        explanation=f"{why}: [api_auth] jwt_secret is missing here or differs from the API server's, which is right "
         "for a worker.",
         was_asked=False,
     )

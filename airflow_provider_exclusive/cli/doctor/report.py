@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The findings of the checks, and the report of all findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How bad a finding is; only an error fails the command."""
+    """How bad a finding is; only an error makes the command fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,12 +19,12 @@ class Severity(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that a check saw.
+    One result of a check.
 
     :param area: ``settings``, ``keys``, ``store``, ``redis`` or ``server``.
     :param name: a stable word for machines, unique within the area.
     :param what: a sentence; never a key or a password.
-    :param cure: what to do; of a finding that is no fault, what to know.
+    :param cure: what to do; if nothing is wrong, what to know.
     """
 
     severity: Severity
@@ -36,23 +36,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Makes the findings of one area."""
+    """Creates the findings of one area."""
 
     area: str
 
     def ok(self, name: str, what: str, hint: str = "") -> Finding:
-        """Return that something is as it should be."""
+        """Return a finding that something is as it should be."""
         return Finding(Severity.OK, self.area, name, what, hint)
 
     def warning(self, name: str, what: str, cure: str) -> Finding:
-        """Return that something works and should be otherwise."""
+        """Return a finding that something works but should be changed."""
         return Finding(Severity.WARNING, self.area, name, what, cure)
 
     def error(self, name: str, what: str, cure: str = "") -> Finding:
         """
-        Return that something does not work, or does not protect.
+        Return a finding that something does not work, or does not protect.
 
-        :param cure: may be empty where the sentence itself, an error's message, says what to do.
+        :param cure: may be empty if ``what``, the message of an error, says what to do.
         """
         return Finding(Severity.ERROR, self.area, name, what, cure)
 
@@ -74,11 +74,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """1 if there is any error."""
+        """The exit code of the command: 1 if there is any error, else 0."""
         return int(self.count(Severity.ERROR) > 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return counts and findings."""
         return {
             "errors": self.count(Severity.ERROR),
             "warnings": self.count(Severity.WARNING),

@@ -1,4 +1,4 @@
-"""Section ``[exclusive]``, the backend, and whether this Airflow is one that the package knows."""
+"""Check section ``[exclusive]``, the backend, and whether this version of Airflow is supported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_TTL_SECONDS: Final = 3600
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """Check what stands in the configuration, store and keys aside."""
+    """Check the configuration, except for store and keys."""
     yield _check_backend(facts)
     yield _check_seam(facts)
     yield from _check_parse_check(facts)
@@ -26,7 +26,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.settings, ConfigurationError):
         yield _SETTINGS.error("options", str(facts.settings))
         return
-    yield _SETTINGS.ok("options", "Every option of section [exclusive] can be read.")
+    yield _SETTINGS.ok("options", "Every option of section [exclusive] is valid.")
     yield from _check_sizes(facts.settings)
     yield from _check_ttl(facts.settings)
     yield from _check_choices(facts.settings)
@@ -40,17 +40,17 @@ def _check_backend(facts: Facts) -> Finding:
             f"Set it to {BACKEND}.ExclusiveXComBackend in every component.",
         )
     if BACKEND in facts.backend_modules:
-        return _SETTINGS.ok("backend", "[core] xcom_backend is the one of this package.")
+        return _SETTINGS.ok("backend", "[core] xcom_backend is the backend of this package.")
     return _SETTINGS.error(
         "backend",
-        "[core] xcom_backend is not the one of this package: nothing is sealed, and exclusive tasks fail.",
+        "[core] xcom_backend is not the backend of this package: nothing is sealed, and exclusive tasks fail.",
         f"Set it to {BACKEND}.ExclusiveXComBackend in every component.",
     )
 
 
 def _check_seam(facts: Facts) -> Finding:
     if facts.seam is None:
-        return _SETTINGS.ok("airflow", "Opened values stay out of the rendered fields of this Airflow.")
+        return _SETTINGS.ok("airflow", "Airflow does not store opened values in its rendered fields.")
     return _SETTINGS.error("airflow", str(facts.seam))
 
 
@@ -60,9 +60,8 @@ def _check_parse_check(facts: Facts) -> Iterator[Finding]:
     elif facts.parse_check == "off":
         yield _SETTINGS.warning(
             "parse_check",
-            "[exclusive] parse_check = off: a Dag that contradicts its scopes shows only when its tasks fail.",
-            "Set it to error, or to warn while Dags are being mended; airflow exclusive scopes DAG_ID --check tells "
-            "which.",
+            "[exclusive] parse_check = off: a Dag that contradicts its scopes is noticed only when its tasks fail.",
+            "Set it to error, or to warn while you fix Dags; airflow exclusive scopes DAG_ID --check finds the faults.",
         )
 
 
@@ -73,8 +72,8 @@ def _check_names(facts: Facts) -> Iterator[Finding]:
         named = "; ".join(f"{option!r}{did_you_mean(option, DEFAULTS)}" for option in facts.unknown_options)
         yield _SETTINGS.warning(
             "names",
-            f"Nobody reads these options of section [exclusive]: {named}",
-            "Mend the names in airflow.cfg, or of the environment variables AIRFLOW__EXCLUSIVE__….",
+            f"Unknown options in section [exclusive]: {named}",
+            "Fix the names in airflow.cfg, or of the environment variables AIRFLOW__EXCLUSIVE__….",
         )
 
 
@@ -99,7 +98,7 @@ def _check_ttl(settings: Settings) -> Iterator[Finding]:
     if settings.ttl_seconds is None:
         yield _SETTINGS.warning(
             "ttl_seconds",
-            "[exclusive] ttl_seconds = 0: no value ever expires, so those of deleted runs stay in the store for ever.",
+            "[exclusive] ttl_seconds = 0: values never expire, so those of deleted runs stay in the store forever.",
             "Set it to how long after a run its tasks may still be cleared, in seconds; the default is 30 days.",
         )
     elif settings.ttl_seconds < _LEAST_TTL_SECONDS:
@@ -115,12 +114,12 @@ def _check_choices(settings: Settings) -> Iterator[Finding]:
     if settings.audit == "off":
         yield _SETTINGS.warning(
             "audit",
-            "[exclusive] audit = off: nobody will see who was refused what.",
-            "Set it to denied, or to all.",
+            "[exclusive] audit = off: refusals are not recorded.",
+            "Set it to denied or all.",
         )
     if settings.allow_cloudpickle:
         yield _SETTINGS.ok(
             "allow_cloudpickle",
             "[exclusive] allow_cloudpickle is on.",
-            "Whoever holds a private key of this deployment can run code in tasks that read such values.",
+            "Anyone who holds a private key of this deployment can run code in tasks that read such values.",
         )

@@ -1,4 +1,4 @@
-"""The store: whether it can be reached, and whether it suits the deployment."""
+"""Check that the store can be reached, and that it suits the deployment."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "Deb
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    """Check the store, whichever it is."""
+    """Check the store, whatever its type."""
     if isinstance(facts.settings, ConfigurationError):
-        return  # the settings' own check has said why
+        return  # the check of the settings has reported it
     if isinstance(facts.driver, ConfigurationError):
         yield _STORE.error(
             "driver",
-            f"The store cannot be set up: {facts.driver}",
+            f"Could not set up the store: {facts.driver}",
             "Check [exclusive] conn_id or storage, and that the connection it names exists in this deployment.",
         )
         return
@@ -39,7 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if facts.driver.type == "object" and facts.settings.ttl_seconds is not None:
         yield _STORE.ok(
             "lifecycle",
-            "Object stores do not expire single objects, so deleted runs leave theirs behind.",
+            "Object stores do not expire single objects, so the objects of deleted runs stay.",
             f"Set a lifecycle rule on the prefix that deletes objects older than {facts.settings.ttl_seconds} seconds.",
         )
 
@@ -52,7 +52,7 @@ def _check_round_trip(driver: StorageDriver) -> Finding:
     what = f"Wrote, read back and deleted 1 KiB in {milliseconds:.1f} ms: {driver!r}."
     if milliseconds > _SLOW_MILLISECONDS:
         return _STORE.warning(
-            "round_trip", what, "Every push and pull waits for it: use a store nearer to the workers."
+            "round_trip", what, "Every push and pull waits that long: use a store closer to the workers."
         )
     return _STORE.ok("round_trip", what)
 
@@ -63,15 +63,15 @@ def _check_sharing(facts: Facts, settings: Settings) -> Iterator[Finding]:
     if not settings.has_configured_store:
         yield _STORE.error(
             "sharing",
-            f"Values lie in the default directory of each machine, but [core] executor = {facts.executor} runs tasks "
-            "on several: a consumer would not find what its producer wrote.",
-            "Name a store that all of them reach in [exclusive] conn_id or storage.",
+            f"Values are stored in the default directory of each machine, but [core] executor = {facts.executor} runs "
+            "tasks on several machines: a consumer would not find what its producer wrote.",
+            "Set [exclusive] conn_id or storage to a store that all machines can reach.",
         )
     else:
         yield _STORE.warning(
             "sharing",
             f"The store is a directory, and [core] executor = {facts.executor} runs tasks on several machines.",
-            "Make sure that it is one shared file system mounted on each of them, or use Redis or object storage.",
+            "Make sure that it is a shared file system mounted on each machine, or use Redis or object storage.",
         )
 
 
@@ -86,25 +86,25 @@ def _check_directory(directory: Path) -> Iterator[Finding]:
     try:
         status = directory.stat()
     except OSError:
-        return  # the round trip has said why
+        return  # the round trip has reported it
     mode = stat.S_IMODE(status.st_mode)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield _STORE.error(
             "permissions",
-            f"Other users may delete or replace what lies in {directory} (mode {mode:04o}).",
+            f"Other users may delete or replace the files in {directory} (mode {mode:04o}).",
             f"chmod 700 {directory}",
         )
     elif mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield _STORE.warning(
             "permissions",
-            f"Other users may list what lies in {directory} (mode {mode:04o}); the values themselves are sealed.",
+            f"Other users may list the files in {directory} (mode {mode:04o}); the values themselves are sealed.",
             f"chmod 700 {directory}",
         )
     else:
-        yield _STORE.ok("permissions", f"Only its owner may enter {directory}.")
+        yield _STORE.ok("permissions", f"Only the owner of {directory} has access to it.")
     if status.st_uid != os.geteuid():
         yield _STORE.warning(
             "owner",
-            f"{directory} belongs to user {status.st_uid}, and this command runs as user {os.geteuid()}.",
-            "Give it to the user that runs Airflow, and run this command as that user.",
+            f"{directory} belongs to user {status.st_uid}, but this command runs as user {os.geteuid()}.",
+            "Make the user that runs Airflow its owner, and run this command as that user.",
         )

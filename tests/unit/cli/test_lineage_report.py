@@ -96,7 +96,7 @@ class TestOutputs:
         assert readers_of(put(scope=scope)) == told
 
     def test_a_hand_over_record_alarms_nobody(self, put):
-        assert readers_of(put(scope=OPEN, key=RECORD_KEY)) == "every task (it names outputs, and holds none)"
+        assert readers_of(put(scope=OPEN, key=RECORD_KEY)) == "every task (it names outputs, but contains none)"
 
     def test_neither_sealed_bytes_nor_a_wrapped_key_are_told(self, row, put, make_store):
         inline = put(into=make_store(inline_bytes=512)).to_row()

@@ -190,7 +190,7 @@ class TestServer:
     def test_a_plugin_that_does_not_refuse_is_an_error(self, examine):
         found = examine(probe=lambda api_url: Probed(is_proved=False, explanation="it answered HTTP 404."))
         assert found["server.plugin"].severity.value == "error"
-        assert found["server.plugin"].what == "plugin: could not be proved: it answered HTTP 404."
+        assert found["server.plugin"].what == "plugin: not proved: it answered HTTP 404."
         assert "--apps execution" in found["server.plugin"].cure
 
     def test_a_machine_that_cannot_ask_is_a_warning_that_says_where_to_ask(self, make_facts):
@@ -200,7 +200,7 @@ class TestServer:
         )
         assert (report.exit_code, report.count(Severity.WARNING)) == (0, 1)
         (found,) = [finding for finding in report.findings if finding.name == "plugin"]
-        assert found.what == "plugin: could not be asked for from here: this process has nothing to sign with."
+        assert found.what == "plugin: cannot be checked from here: this process has nothing to sign with."
         assert "where the API server or a scheduler runs" in found.cure
 
     @pytest.mark.parametrize("failure", [ImportError("no module"), TimeoutError(), ConfigurationError("no secret")])
@@ -258,7 +258,7 @@ class TestHealthy:
         [
             ({}, "could open every value by itself"),
             ({"private_key": make_key("a")}, "could open every value by itself"),
-            ({"public_key": public_half(make_key("a"))}, "opens nothing by itself"),
+            ({"public_key": public_half(make_key("a"))}, "opens no values by itself"),
         ],
         ids=["fernet key", "private key", "public key"],
     )
@@ -281,6 +281,12 @@ class TestReport:
         assert (warned.exit_code, warned.to_json()["warnings"]) == (0, 1)
         failed = command.examine(make_facts(backend_modules=frozenset()))
         assert (failed.exit_code, failed.to_json()["errors"]) == (1, 1)
+
+    def test_the_text_ends_with_the_counts_each_in_its_number(self, make_facts, capsys):
+        command._print(command.examine(make_facts(options={"audit": "off"}, backend_modules=frozenset())))
+        assert "\n1 error, 1 warning, " in capsys.readouterr().out
+        command._print(command.examine(make_facts(options={"audit": "denied"})))
+        assert "\n0 errors, 0 warnings, " in capsys.readouterr().out
 
     def test_json_has_the_same_keys_for_every_finding(self, make_facts):
         document = command.examine(make_facts()).to_json()
