@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from threading import RLock
 from typing import Any
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.compat.task_runner import find_conf
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -87,31 +87,6 @@ def hand_overs_of(running: RunningTask) -> WorkerHandOverLookup:
         running.hand_overs = WorkerHandOverLookup(running)
     found: WorkerHandOverLookup = running.hand_overs
     return found
-
-
-def find_conf(dag_id: str, run_id: str) -> Mapping[str, Any] | None:
-    """
-    Ask the API server for the ``conf`` of a run.
-
-    :return: None if there is no such run; an empty mapping if its ``conf`` is empty.
-    """
-    from airflow.sdk.api.client import ServerResponseError
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import GetDagRun
-
-    try:
-        found: Any = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
-    except AirflowRuntimeError as refused:
-        if (refused.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    except ServerResponseError as refused:  # the supervisor of dag.test() lets it through
-        if refused.response.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    conf: Mapping[str, Any] = getattr(found, "conf", None) or {}
-    return conf
 
 
 def pull_output(where: Mapping[str, str], map_index: int | None) -> Any:
