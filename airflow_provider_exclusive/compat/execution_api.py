@@ -1,71 +1,148 @@
-"""
-The functions of Airflow's execution API through which every access to an XCom goes, given another body.
-
-Airflow's routes hold these functions themselves, so a new function in their place would not be called. FastAPI's own
-way for dependencies, ``dependency_overrides``, would analyse every dependency of every request of the execution API
-anew and double the time of plain reads.
-"""
+"""What is private, or differs by version, in Airflow's API server and its metadata database."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
-_PREFIX: Final = "_airflow_provider_exclusive_"
+from airflow_provider_exclusive.compat.replace import Create, Replacement, replace_functions
 
-Function = Callable[..., Any]
+_ROUTE: Final = ("dag_id", "run_id", "task_id", "key", "session")
+_FUNCTIONS: Final = {
+    "has_xcom_access": ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token"),
+    "get_xcom": _ROUTE,
+    "get_mapped_xcom_by_index": _ROUTE,
+    "get_mapped_xcom_by_slice": _ROUTE,
+    "set_xcom": (*_ROUTE, "map_index", "value"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+def replace_xcom_functions(creates: Mapping[str, Create]) -> None:
     """
-    What runs in the place of a function of Airflow.
+    Give other bodies to the functions through which every access to an XCom goes.
 
-    :param create: makes it from Airflow's own; it is called with keyword arguments.
-    :param parameters: which of these it relies on.
-    """
+    FastAPI's own way for dependencies, ``dependency_overrides``, would analyse every dependency of every request of
+    the execution API again and double the time of plain reads.
 
-    create: Callable[[Function], Function]
-    parameters: tuple[str, ...]
+    Airflow 3.4 adds parameters to the routes, and 3.2 has a coroutine for ``has_xcom_access``, which is refused.
+    Guarded by row 9 of ``docs/airflow-facts.md``.
 
-
-def replace_functions(replacements: Mapping[str, Replacement]) -> None:
-    """
-    Let other functions run where Airflow calls its own; a second call replaces those of the first.
-
-    :param replacements: by name of a function of Airflow's module of XCom routes.
-    :raises LookupError: if one of Airflow's functions is not as expected; then none is replaced.
+    :param creates: by name of the check that every route of XComs asks before it runs, or of a route.
+    :raises UnsupportedAirflowError: if one of Airflow's functions is not as expected; then none is replaced.
     """
     from airflow.api_fastapi.execution_api.routes import xcoms
 
-    originals = {name: _original(xcoms, name, other.parameters) for name, other in replacements.items()}
-    for name, other in replacements.items():
-        setattr(xcoms, f"{_PREFIX}original_{name}", originals[name])
-        setattr(xcoms, f"{_PREFIX}{name}", other.create(originals[name]))
-        getattr(xcoms, name).__code__ = _forwarding(f"{_PREFIX}{name}", inspect.signature(originals[name]).parameters)
+    replacements = {name: Replacement(one, _FUNCTIONS[name], accepts_others=True) for name, one in creates.items()}
+    replace_functions(xcoms, replacements, bodies=True)
 
 
-def _original(module: ModuleType, name: str, expected: tuple[str, ...]) -> Function:
-    kept: Function | None = getattr(module, f"{_PREFIX}original_{name}", None)
-    if kept is not None:
-        return kept
-    found: Any = getattr(module, name, None)
-    parameters = set(inspect.signature(found).parameters) if isinstance(found, FunctionType) else set()
-    if not parameters.issuperset(expected) or inspect.iscoroutinefunction(found) or found.__code__.co_freevars:
-        raise LookupError(f"Airflow's {name} takes {sorted(parameters)}, expected a plain function of {expected}")
-    original = FunctionType(found.__code__, found.__globals__, found.__name__, found.__defaults__)
-    original.__annotations__ = found.__annotations__
-    return original
+@cache
+def task_instance_statements() -> list[Any]:
+    """
+    Return the statements that find a task instance by ``ti_id``, in any of its tries; the first that finds one counts.
+
+    Until Airflow 3.3 a retry moves the earlier try to a table of its own while its process still runs; 3.4 keeps it.
+    Guarded by row 34 of ``docs/airflow-facts.md``.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import bindparam, select
+
+    keys: list[tuple[Any, Any]] = [(TaskInstance, TaskInstance.id)]
+    try:
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+    except ImportError:
+        pass
+    else:
+        keys.append((TaskInstanceHistory, TaskInstanceHistory.task_instance_id))
+    return [
+        select(
+            model.dag_id,
+            model.run_id,
+            model.task_id,
+            _public_map_index(model).label("map_index"),
+            model.try_number,
+            model.state,
+            model.end_date,
+        ).where(key == bindparam("ti_id"))
+        for model, key in keys
+    ]
 
 
-def _forwarding(target: str, parameters: Iterable[str]) -> CodeType:
-    """Return the code of a function of ``parameters`` that calls the global ``target``: FastAPI reads their names."""
-    names = list(parameters)
-    source = f"def forward({', '.join(names)}): return {target}({', '.join(f'{name}={name}' for name in names)})"
-    namespace: dict[str, Any] = {}
-    exec(source, namespace)  # noqa: S102  # of Airflow's own parameter names and nothing else
-    code: CodeType = namespace["forward"].__code__
-    return code
+@cache
+def xcom_statement() -> Any:
+    """
+    Return the statement for the rows at a key of a task instance, each with the id of its present try.
+
+    Its parameters are ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``key``, each after ``xcom_``. Airflow's
+    own ``XComModel.get_many`` says the same, but is built again for every read, which in 3.4 takes 10 ms.
+
+    Airflow 3.4 keeps XComs by task instance id, and those of earlier tries, too; before, their coordinates are those
+    of the task instance. Guarded by row 34 of ``docs/airflow-facts.md``.
+    """
+    from airflow.models import xcom
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import and_, bindparam, select
+
+    rows: Any
+    if hasattr(xcom, "XComModelV2"):
+        rows = xcom.XComModelV2
+        owner = and_(TaskInstance.id == rows.task_instance_id, TaskInstance.working_set.is_(True))
+    else:
+        rows = xcom.XComModel
+        shared = ("dag_id", "run_id", "task_id", "map_index")
+        owner = and_(*(getattr(TaskInstance, name) == getattr(rows, name) for name in shared))
+    return (
+        select(rows.value, TaskInstance.id)
+        .join(TaskInstance, owner)
+        .where(
+            TaskInstance.dag_id == bindparam("xcom_dag_id"),
+            TaskInstance.run_id == bindparam("xcom_run_id"),
+            TaskInstance.task_id == bindparam("xcom_task_id"),
+            _public_map_index(TaskInstance) == bindparam("xcom_map_index"),
+            rows.key == bindparam("xcom_key"),
+        )
+    )
+
+
+def _public_map_index(model: Any) -> Any:
+    """
+    Return the SQL expression of the map index that a task instance has for its clients.
+
+    In Airflow 3.4 the stored index of a task in a loop is its iteration; clients see -1 there, and so must we.
+    Guarded by row 2 of ``docs/airflow-facts.md``.
+    """
+    try:
+        coordinates = import_module("airflow.models.task_coordinates")
+    except ModuleNotFoundError:
+        return model.map_index
+    return coordinates.public_map_index_expression(model)
+
+
+def find_stats() -> Any:
+    """
+    Return the module by which Airflow reports metrics, or None: decisions do not depend on being counted.
+
+    Airflow 3.2 keeps it elsewhere. Guarded by row 40 of ``docs/airflow-facts.md``.
+    """
+    try:
+        from airflow._shared.observability.metrics import stats
+    except ImportError:
+        return None
+    return stats
+
+
+def mint_token() -> str:
+    """
+    Sign a token as the API server does for a task, for a task instance that does not exist.
+
+    Airflow has no public way to do that. Guarded by row 13 of ``docs/airflow-facts.md``.
+
+    :raises ValueError: if this process has no secret to sign with.
+    """
+    from airflow.api_fastapi.execution_api import app
+
+    generator: Any = app._jwt_generator  # noqa: SLF001
+    return str(generator().generate({"sub": str(uuid.uuid4()), "scope": "execution"}))

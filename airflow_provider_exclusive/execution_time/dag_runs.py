@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.compat.task_runner import find_conf
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
@@ -61,31 +61,6 @@ class WorkerHandOverLookup:
             conf: Mapping[str, Any] | None = context["dag_run"].conf
             return conf
         return find_conf(dag_id, run_id)
-
-
-def find_conf(dag_id: str, run_id: str) -> Mapping[str, Any] | None:
-    """
-    Ask the API server for the ``conf`` of a run.
-
-    :return: None if there is no such run; an empty mapping if its ``conf`` is empty.
-    """
-    from airflow.sdk.api.client import ServerResponseError
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import GetDagRun
-
-    try:
-        found: Any = task_runner.SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
-    except AirflowRuntimeError as refused:
-        if (refused.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    except ServerResponseError as refused:  # the supervisor of dag.test() lets it through
-        if refused.response.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    conf: Mapping[str, Any] = getattr(found, "conf", None) or {}
-    return conf
 
 
 def pull_output(at: Coordinate) -> Any:

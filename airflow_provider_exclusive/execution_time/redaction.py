@@ -2,25 +2,23 @@
 Keeps exclusive values out of what Airflow stores, shows and logs about a task.
 
 Inputs that were opened would appear in rendered template fields, map index labels and the arguments of tasks that wait,
-results in the log lines of the PythonOperator family. For the former Airflow offers no seam, so private functions of
-its task runner are wrapped, here and nowhere else. The wrappers are put in place before any exclusive value is opened,
-and if those functions are not what this module expects, no exclusive value is opened at all.
+results in the log lines of the PythonOperator family. For the former Airflow offers no supported hook, so private
+functions of its task runner are wrapped, before any exclusive value is opened. If those functions are not as expected,
+no exclusive value is opened at all.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from types import ModuleType, SimpleNamespace
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, Final
 
+from airflow_provider_exclusive.compat.replace import Function, UnsupportedAirflowError
+from airflow_provider_exclusive.compat.task_runner import wrap_recorders
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.deferral import refuse_opened_values
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
-
-_Wrap = Callable[[Callable[..., Any]], Any]
 
 _SHOWN_INPUTS: Final = 10
 _LINES_WITH_RESULTS: Final = {"Condition result is %s": "Condition result not shown"}
@@ -33,16 +31,14 @@ def prepare() -> None:
 
     :raises ConfigurationError: if this Airflow's task runner is not as expected.
     """
-    from airflow.sdk.execution_time import task_runner
-
-    if getattr(task_runner._serialize_rendered_fields, "redacts_exclusive_values", False):  # noqa: SLF001  # the seam
-        return
-    seam = _seam()
-    _check_seam(task_runner, seam)
-    for name, (_, wrap) in seam.items():
-        wrapper = wrap(getattr(task_runner, name))
-        wrapper.redacts_exclusive_values = True
-        setattr(task_runner, name, wrapper)
+    try:
+        wrap_recorders(rendered_fields=_wrap_rendered_fields, map_index=_wrap_map_index, wait=_wrap_wait)
+    except UnsupportedAirflowError as unsupported:
+        raise ConfigurationError(
+            f"Unsupported Airflow version: expected {unsupported.expected}, not found. Refusing to decrypt exclusive "
+            "values, because Airflow would store them in plain text. Use a version of airflow-provider-exclusive that "
+            "supports this Airflow."
+        ) from unsupported
 
 
 def redact_results(task: Any) -> None:
@@ -72,33 +68,7 @@ class _RedactingLog:
         return getattr(self._log, name)
 
 
-def _seam() -> dict[str, tuple[list[str], _Wrap]]:
-    """Return the private functions of the task runner, the parameters they must have and what wraps them."""
-    from airflow.sdk import exceptions
-
-    seam: dict[str, tuple[list[str], _Wrap]] = {
-        "_serialize_rendered_fields": (["task"], _wrap_rendered_fields),
-        "_render_map_index": (["context", "ti", "log"], _wrap_map_index),
-        "_defer_task": (["defer", "ti", "log"], _wrap_wait),
-    }
-    if hasattr(exceptions, "TaskAwaitingInput"):  # since Airflow 3.3
-        seam["_await_input_task"] = (["awaiting", "ti", "log"], _wrap_wait)
-    return seam
-
-
-def _check_seam(task_runner: ModuleType, seam: Mapping[str, tuple[list[str], _Wrap]]) -> None:
-    for name, (expected, _) in seam.items():
-        found = getattr(task_runner, name, None)
-        if found is None or list(inspect.signature(found).parameters) != expected:
-            raise ConfigurationError(
-                f"This version of Airflow runs tasks in another way: {task_runner.__name__}.{name}"
-                f"({', '.join(expected)}) is not there. Exclusive values stay closed, because Airflow would store them "
-                "in clear text. Use a version of airflow-provider-exclusive that supports this Airflow."
-            )
-
-
-def _wrap_rendered_fields(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    @functools.wraps(original)
+def _wrap_rendered_fields(original: Function) -> Function:
     def serialize_rendered_fields(task: Any) -> Any:
         # Airflow calls this for every task while the context is there; callbacks later on have none.
         running = running_task.current()
@@ -109,8 +79,7 @@ def _wrap_rendered_fields(original: Callable[[Any], Any]) -> Callable[[Any], Any
     return serialize_rendered_fields
 
 
-def _wrap_map_index(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
+def _wrap_map_index(original: Function) -> Function:
     def render_map_index(context: Any, ti: Any, log: Any) -> Any:
         label = original(context, ti=ti, log=log)
         running = running_task.current()
@@ -120,8 +89,7 @@ def _wrap_map_index(original: Callable[..., Any]) -> Callable[..., Any]:
     return render_map_index
 
 
-def _wrap_wait(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
+def _wrap_wait(original: Function) -> Function:
     def wait(wish: Any, ti: Any, log: Any) -> Any:
         running = running_task.last_seen(ti)
         if running is not None:

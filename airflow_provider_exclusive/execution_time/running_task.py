@@ -14,6 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_exclusive.access.hand_over import HandOver
+from airflow_provider_exclusive.compat.task_runner import trigger_task_instance
 from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
@@ -77,7 +78,7 @@ _last_seen: RunningTask | None = None
 def current() -> RunningTask | None:
     """Return the running task instance, or None if there is none, as in the Dag processor."""
     global _last_seen  # noqa: PLW0603  # a process runs one task at a time, and remembers it here
-    if (trigger := _trigger_task_instance()) is not None:
+    if (trigger := trigger_task_instance()) is not None:
         return RunningTask(_identify(trigger), task=None)
     if (task_instance := _context_task_instance()) is None:
         return _last_seen
@@ -101,14 +102,6 @@ def _context_task_instance() -> Any:
         return get_current_context()["ti"]
     except RuntimeError:
         return None
-
-
-def _trigger_task_instance() -> Any:
-    """Return the task instance a trigger acts for in the triggerer (Airflow 3.4), or None."""
-    from airflow.sdk.bases import xcom
-
-    variable = getattr(xcom, "_current_trigger_ti", None)
-    return variable.get() if variable is not None else None
 
 
 def _identify(task_instance: Any) -> TaskIdentity:

@@ -11,9 +11,9 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGro
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
+from airflow_provider_exclusive.compat.task_runner import find_conf
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
-from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.operators import outputs, waiting
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -149,7 +149,7 @@ def _check_conf(conf: Any, *, is_needed: bool) -> None:
 
 def _check_existing_run(trigger: DagRunTriggerException, me: TaskIdentity) -> None:
     """Refuse to reset a run that looks for its inputs elsewhere: Airflow never changes the conf of a run."""
-    conf = dag_runs.find_conf(trigger.trigger_dag_id, trigger.dag_run_id)
+    conf = find_conf(trigger.trigger_dag_id, trigger.dag_run_id)
     if conf is None:
         return
     owner = read_pointer(conf)

@@ -12,6 +12,8 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, DagRunTriggerException
 
+from airflow_provider_exclusive.compat.task_runner import trigger_run
+
 _RUN_ID_KEY = "trigger_run_id"  # XCOM_RUN_ID of TriggerDagRunOperator, which its extra link reads
 
 
@@ -24,7 +26,7 @@ def trigger_and_wait(request: DagRunTriggerException, ti: Any, log: Any) -> None
     :raises AirflowException: if it ends in a failed state.
     """
     name = f"run {request.dag_run_id} of {request.trigger_dag_id}"
-    if not _trigger(request):
+    if not trigger_run(request):
         if request.skip_when_already_exists:
             raise AirflowSkipException(f"Skipped, because {name} exists already.")
         raise AirflowFailException(f"Could not trigger {name}: it exists already. Use another trigger_run_id.")
@@ -40,19 +42,3 @@ def _state(request: DagRunTriggerException, ti: Any) -> str:
     time.sleep(request.poke_interval)
     state = ti.get_dagrun_state(request.trigger_dag_id, request.dag_run_id)
     return str(getattr(state, "value", state))
-
-
-def _trigger(request: DagRunTriggerException) -> bool:
-    """Return whether the run was triggered; it is not if it exists already."""
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-
-    fields = ("logical_date", "run_after", "conf", "reset_dag_run", "note")
-    answer: Any = task_runner.SUPERVISOR_COMMS.send(
-        TriggerDagRun(
-            dag_id=request.trigger_dag_id,
-            run_id=request.dag_run_id,
-            **{name: getattr(request, name) for name in fields if hasattr(request, name)},
-        )
-    )
-    return not isinstance(answer, ErrorResponse)

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib import import_module
 from threading import Lock
 from typing import Any, Final
 from uuid import UUID
 
 from cachetools import LRUCache, cached
 
+from airflow_provider_exclusive.compat.execution_api import task_instance_statements
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 log = logging.getLogger(__name__)
@@ -109,48 +108,10 @@ def identity_of(ti_id: UUID, session: Any) -> TaskIdentity:
 
 
 def _find_row(ti_id: UUID, connection: Any) -> Any:
-    for statement in _statements():
+    for statement in task_instance_statements():
         if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
             return found
     return None
-
-
-@cache
-def _statements() -> list[Any]:
-    from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import bindparam, select
-
-    return [
-        select(
-            model.dag_id,
-            model.run_id,
-            model.task_id,
-            public_map_index(model).label("map_index"),
-            model.try_number,
-            model.state,
-            model.end_date,
-        ).where(key == bindparam("ti_id"))
-        for model, key in ((TaskInstance, TaskInstance.id), *_history())
-    ]
-
-
-def public_map_index(model: Any) -> Any:
-    """Return the SQL expression of the map index that a task instance has for its clients."""
-    # In Airflow 3.4 the stored index of a task in a loop is its iteration; clients see -1 there, and so must we.
-    try:
-        coordinates = import_module("airflow.models.task_coordinates")
-    except ModuleNotFoundError:
-        return model.map_index
-    return coordinates.public_map_index_expression(model)
-
-
-def _history() -> list[tuple[Any, Any]]:
-    # Until Airflow 3.3 a retry moves the earlier try to a table of its own while its process still runs.
-    try:
-        from airflow.models.taskinstancehistory import TaskInstanceHistory
-    except ImportError:
-        return []
-    return [(TaskInstanceHistory, TaskInstanceHistory.task_instance_id)]
 
 
 def _identity(row: Any, ti_id: UUID) -> TaskIdentity:

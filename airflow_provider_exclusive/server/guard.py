@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
-from airflow_provider_exclusive.compat.execution_api import Function, Replacement
+from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -26,14 +26,13 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
 
 
-def create_guards(trail: AuditTrail, keyring: Keyring | None) -> dict[str, Replacement]:
+def create_guards(trail: AuditTrail, keyring: Keyring | None) -> dict[str, Create]:
     """
     Return the replacement of Airflow's check, which every XCom route calls first.
 
     :param keyring: whose key ids are reported to the probe.
     """
-    parameters = ("dag_id", "run_id", "task_id", "xcom_key", "request", "session", "token")
-    return {"has_xcom_access": Replacement(partial(_create_guard, trail, keyring), parameters)}
+    return {"has_xcom_access": partial(_create_guard, trail, keyring)}
 
 
 def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function) -> Function:

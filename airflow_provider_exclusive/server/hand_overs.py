@@ -9,12 +9,12 @@ from typing import Any
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
 from airflow_provider_exclusive.access.hand_over_record import open_record
+from airflow_provider_exclusive.compat.execution_api import xcom_statement
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
-from airflow_provider_exclusive.server import callers
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class ServerHandOverLookup:
         if trigger is None:
             return None
         # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
-        found = self.connection.execute(_records(), {**_coordinates(trigger), "record_key": RECORD_KEY}).all()
+        found = self.connection.execute(xcom_statement(), {**_coordinates(trigger), "xcom_key": RECORD_KEY}).all()
         read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
         return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
 
@@ -79,36 +79,4 @@ def _confs() -> Any:
 
 def _coordinates(trigger: TaskIdentity) -> dict[str, str | int]:
     names = ("dag_id", "run_id", "task_id", "map_index")
-    return {f"trigger_{name}": getattr(trigger, name) for name in names}
-
-
-@cache
-def _records() -> Any:
-    """
-    Return the statement for the rows at a key of a task instance, each with the id of its present try.
-
-    Airflow's own ``XComModel.get_many`` says the same, but is built anew for every read, which in 3.4 takes 10 ms.
-    """
-    from airflow.models import xcom
-    from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import and_, bindparam, select
-
-    rows: Any
-    if hasattr(xcom, "XComModelV2"):  # Airflow 3.4 keeps XComs by task instance id, and those of earlier tries, too
-        rows = xcom.XComModelV2
-        owner = and_(TaskInstance.id == rows.task_instance_id, TaskInstance.working_set.is_(True))
-    else:
-        rows = xcom.XComModel
-        shared = ("dag_id", "run_id", "task_id", "map_index")
-        owner = and_(*(getattr(TaskInstance, name) == getattr(rows, name) for name in shared))
-    return (
-        select(rows.value, TaskInstance.id)
-        .join(TaskInstance, owner)
-        .where(
-            TaskInstance.dag_id == bindparam("trigger_dag_id"),
-            TaskInstance.run_id == bindparam("trigger_run_id"),
-            TaskInstance.task_id == bindparam("trigger_task_id"),
-            callers.public_map_index(TaskInstance) == bindparam("trigger_map_index"),
-            rows.key == bindparam("record_key"),
-        )
-    )
+    return {f"xcom_{name}": getattr(trigger, name) for name in names}

@@ -11,7 +11,7 @@ import logging
 from typing import Any, Final
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.compat.execution_api import replace_functions
+from airflow_provider_exclusive.compat.execution_api import replace_xcom_functions
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -35,7 +35,7 @@ def attach(root: Any) -> bool:
         _require_execution_api(root)
         settings = config.read_settings()
         decisions, trail = Decisions(_read_keyring(settings)), AuditTrail(settings.audit)
-        replace_functions(
+        replace_xcom_functions(
             {
                 **create_guards(trail, decisions.keyring),
                 **create_reads(decisions, trail),

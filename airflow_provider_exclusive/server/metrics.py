@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
+
+from airflow_provider_exclusive.compat.execution_api import find_stats
 
 DECISION: Final = "exclusive.decision"
 """Timer: from the reference that a route has found to the decision, including the wait for the database."""
@@ -14,7 +16,7 @@ DECISION: Final = "exclusive.decision"
 
 def count(event: str, reason: str) -> None:
     """Count ``event`` under the tag ``reason``."""
-    if (stats := _stats()) is not None:
+    if (stats := find_stats()) is not None:
         stats.incr(event, tags={"reason": reason})
 
 
@@ -25,14 +27,5 @@ def timed(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if (stats := _stats()) is not None:
+        if (stats := find_stats()) is not None:
             stats.timing(name, timedelta(seconds=time.perf_counter() - begin))
-
-
-def _stats() -> Any:
-    # Airflow 3.2 keeps its metrics elsewhere; decisions do not depend on being counted.
-    try:
-        from airflow._shared.observability.metrics import stats
-    except ImportError:
-        return None
-    return stats

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.compat.execution_api import Function, Replacement
+from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.format.reference import is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers, metrics, responses
@@ -62,7 +62,6 @@ def _map_index_of_one(arguments: Mapping[str, Any]) -> int | None:
     return int(params.map_index) if params.offset is None else None
 
 
-_PARAMETERS: Final = ("dag_id", "run_id", "task_id", "key", "session")
 _ROUTES: Final = {
     "get_xcom": _Route("value", map_index=_map_index_of_one),
     "get_mapped_xcom_by_index": _Route("root"),
@@ -70,12 +69,9 @@ _ROUTES: Final = {
 }
 
 
-def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
+def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
     """Return the replacements of Airflow's read routes, by the name of the route."""
-    return {
-        name: Replacement(partial(_create_read, route, decisions, trail), parameters=_PARAMETERS)
-        for name, route in _ROUTES.items()
-    }
+    return {name: partial(_create_read, route, decisions, trail) for name, route in _ROUTES.items()}
 
 
 def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, original: Function) -> Function:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.compat.execution_api import Function, Replacement
+from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.format.reference import holds_sealed_key
 from airflow_provider_exclusive.scopes.identity import Coordinate
@@ -21,10 +21,9 @@ from airflow_provider_exclusive.server.decisions import Decisions
 _COORDINATES: Final = ("dag_id", "run_id", "task_id", "map_index", "key")
 
 
-def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Replacement]:
+def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
     """Return the replacements of Airflow's write routes, by the name of the route."""
-    create = partial(_create_write, decisions, trail)
-    return {"set_xcom": Replacement(create, parameters=(*_COORDINATES, "session", "value"))}
+    return {"set_xcom": partial(_create_write, decisions, trail)}
 
 
 def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -> Function:

@@ -13,6 +13,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_exclusive import exclusive_task, wiring
+from airflow_provider_exclusive.compat.replace import original_of
 from airflow_provider_exclusive.format.reference import MARKER, is_reference_row
 from tests.airflow.running import Run, a_dag
 
@@ -122,10 +123,7 @@ def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
 
     # As in a fresh process: nothing was opened yet, so nothing has been wrapped.
     for name in ("_serialize_rendered_fields", "_render_map_index"):
-        function = getattr(task_runner, name)
-        while getattr(function, "redacts_exclusive_values", False):
-            function = function.__wrapped__
-        monkeypatch.setattr(task_runner, name, function)
+        monkeypatch.setattr(task_runner, name, original_of(getattr(task_runner, name)))
     monkeypatch.setattr(running_task, "_last_seen", None)
     with a_dag() as dag:
 

@@ -303,7 +303,7 @@ def test_a_plain_task_shows_its_fields_as_ever(canary):
     assert run.rendered_fields("load")["op_args"] == [canary]
 
 
-class TestTheSeam:
+class TestWrappedFunctions:
     @pytest.fixture
     def changed_airflow(self, monkeypatch):
         from airflow.sdk.execution_time import task_runner
@@ -320,7 +320,7 @@ class TestTheSeam:
 
             @task
             def load(ti=None):
-                with pytest.raises(ConfigurationError, match="stay closed") as caught:
+                with pytest.raises(ConfigurationError, match="Refusing to decrypt") as caught:
                     ti.xcom_pull(task_ids="extract")
                 refused.append(caught)
 

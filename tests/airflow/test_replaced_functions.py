@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.api_fastapi.execution_api.routes import xcoms
 
-from airflow_provider_exclusive.compat import execution_api
+from airflow_provider_exclusive.compat import replace
 from airflow_provider_exclusive.server.install import attach
 
 NAMES = ["has_xcom_access", "get_xcom", "get_mapped_xcom_by_index", "get_mapped_xcom_by_slice", "set_xcom"]
@@ -25,11 +25,10 @@ def fewer_parameters(dag_id): ...
 def untouched(monkeypatch):
     """Airflow's functions as if no plugin had been here, and what their code was."""
     for name in NAMES:
-        original = getattr(xcoms, f"{execution_api._PREFIX}original_{name}", None)
-        if original is not None:
-            monkeypatch.setattr(getattr(xcoms, name), "__code__", original.__code__)
-        for kept in (f"{execution_api._PREFIX}original_{name}", f"{execution_api._PREFIX}{name}"):
-            monkeypatch.delattr(xcoms, kept, raising=False)
+        function = getattr(xcoms, name)
+        monkeypatch.setattr(function, "__code__", replace.original_of(function).__code__)
+        monkeypatch.delattr(function, replace._MARK, raising=False)
+        monkeypatch.delattr(xcoms, f"{replace._MARK}_{name}", raising=False)
     return {name: getattr(xcoms, name).__code__ for name in NAMES}
 
 

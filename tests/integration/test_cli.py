@@ -261,7 +261,7 @@ def facts_with(driver):
         backend_modules=frozenset(),
         executor="CeleryExecutor",
         api_url="https://airflow.example.com/execution/",
-        seam=None,
+        redaction_error=None,
         probe=lambda api_url: pytest.fail("not asked here"),
     )
 

@@ -51,7 +51,7 @@ class Facts:
     :param backend_modules: where the configured XCom backend and its base classes are defined.
     :param executor: ``[core] executor``, as it is configured.
     :param api_url: where workers reach the execution API.
-    :param seam: why this version of Airflow would store opened values; None if it would not.
+    :param redaction_error: why this version of Airflow would store opened values; None if it would not.
     :param probe: sends the probe to the API server.
     """
 
@@ -63,7 +63,7 @@ class Facts:
     backend_modules: frozenset[str] | ConfigurationError
     executor: str
     api_url: str
-    seam: ConfigurationError | None
+    redaction_error: ConfigurationError | None
     probe: Probe
 
 
@@ -72,7 +72,7 @@ def gather() -> Facts:
     # Without this, Airflow looks up connections as in a worker, through a supervisor that does not run here.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     settings = _try(config.read_settings)
-    seam = _try(redaction.prepare)
+    redaction_error = _try(redaction.prepare)
     return Facts(
         settings=settings,
         unknown_options=_try(config.read_unknown_options),
@@ -82,7 +82,7 @@ def gather() -> Facts:
         backend_modules=_try(_read_backend_modules),
         executor=_read("core", "executor"),
         api_url=_read("core", "execution_api_server_url") or _default_api_url(_read("api", "base_url")),
-        seam=seam if isinstance(seam, ConfigurationError) else None,
+        redaction_error=redaction_error if isinstance(redaction_error, ConfigurationError) else None,
         probe=_probe,
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.server.guard import PROBE_DAG
 from airflow_provider_exclusive.server.middleware import PROBE_HEADER
 
@@ -43,7 +43,7 @@ def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult
 
     url = f"{execution_api_url.rstrip('/')}/xcoms/{PROBE_DAG}/probe/probe/probe"
     try:
-        token = _mint_token()
+        token = mint_token()
     except (ValueError, OSError) as missing:
         # Without its message, which may contain what is in the key file.
         return _not_asked(f"this process has no key to sign a task token with ({type(missing).__name__})")
@@ -86,11 +86,3 @@ def _not_asked(why: str) -> ProbeResult:
         "for a worker.",
         was_asked=False,
     )
-
-
-def _mint_token() -> str:
-    # Airflow's own way to sign a task's token; it has no public one.
-    from airflow.api_fastapi.execution_api import app
-
-    generator: Any = app._jwt_generator  # noqa: SLF001
-    return str(generator().generate({"sub": str(uuid.uuid4()), "scope": "execution"}))

@@ -20,7 +20,7 @@ _LEAST_TTL_SECONDS: Final = 3600
 def check(facts: Facts) -> Iterator[Finding]:
     """Check the configuration, except for store and keys."""
     yield _check_backend(facts)
-    yield _check_seam(facts)
+    yield _check_redaction(facts)
     yield from _check_parse_check(facts)
     yield from _check_names(facts)
     if isinstance(facts.settings, ConfigurationError):
@@ -48,10 +48,10 @@ def _check_backend(facts: Facts) -> Finding:
     )
 
 
-def _check_seam(facts: Facts) -> Finding:
-    if facts.seam is None:
+def _check_redaction(facts: Facts) -> Finding:
+    if facts.redaction_error is None:
         return _SETTINGS.ok("airflow", "Airflow does not store opened values in its rendered fields.")
-    return _SETTINGS.error("airflow", str(facts.seam))
+    return _SETTINGS.error("airflow", str(facts.redaction_error))
 
 
 def _check_parse_check(facts: Facts) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def make_facts(conf):
             backend_modules=frozenset({BACKEND, "airflow.sdk.bases.xcom"}),
             executor="LocalExecutor",
             api_url="http://localhost:8080/execution/",
-            seam=None,
+            redaction_error=None,
             probe=lambda api_url: Probed(is_proved=True, key_ids=frozenset({getattr(keys, "key_id", "")})),
         )
         return replace(healthy, **facts)

@@ -80,7 +80,7 @@ def test_a_backend_that_cannot_be_loaded_is_an_error(examine):
 
 
 def test_an_airflow_that_would_store_opened_values_is_an_error(examine):
-    found = examine(seam=ConfigurationError("renders in another way"))
+    found = examine(redaction_error=ConfigurationError("renders in another way"))
     assert found["settings.airflow"].what == "renders in another way"
 
 
