@@ -159,7 +159,7 @@ def _pull(name: str, source: Source) -> Any:
     if value is dag_runs.MISSING:
         raise HandOverError(
             f"This run was handed {name!r}, which is the output {source.at}, but that output is missing: its task was "
-            f"cleared, or pushed nothing. Re-run task {source.at.task_id!r} of that run."
+            f"cleared since then, or pushed nothing. Re-run task {source.at.task_id!r} of that run."
         )
     return value
 

@@ -1,8 +1,8 @@
 """
 Find opened exclusive values in the arguments that a task leaves while it waits: Airflow stores them as plain JSON.
 
-A task that defers, or waits for a person, leaves arguments for the method that resumes it. Found are: an opened value
-itself, a part of one, and a text that contains an opened text of some length.
+A task that defers, or waits for a person, leaves arguments for the method that resumes it. The search finds an opened
+value itself, a part of one, and a text that contains an opened text of some length.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class TestResultsThatAreNotToBeHad:
             ("closed", AccessDeniedError, [".closed", "may be read by: nobody"]),
             ("silent", HandOverError, ["'silent'", "is 'success' and has not pushed 'return_value'"]),
             ("skipped", HandOverError, ["'skipped'", "is 'skipped' and has not pushed"]),
-            (("summarise", "other"), HandOverError, ["'summarise'", "pushed no 'other'"]),
+            (("summarise", "other"), HandOverError, ["'summarise'", "has not pushed 'other'"]),
             ("absent", HandOverError, ["'absent'", "does not exist there"]),
         ],
     )

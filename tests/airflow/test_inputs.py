@@ -121,10 +121,8 @@ class TestWhatWasNotHandedOver:
 
         Triggered(child).run(conf={CONF_KEY: pointer})
 
-        outcomes.refused(
-            "rows", HandOverError, "was not handed 'rows'", "written by hand", "Run the trigger task again"
-        )
-        outcomes.refused("plain", HandOverError, "points to a hand-over that does not name this run")
+        outcomes.refused("rows", HandOverError, "was not handed 'rows'", "written by hand", "Re-run the caller")
+        outcomes.refused("plain", HandOverError, "points to a hand-over record that does not name this run")
 
     def test_a_pointer_of_another_run_leads_to_nothing(self, outcomes, triggered):
         parent = hand_over(triggered, rows="a secret")
@@ -183,14 +181,14 @@ class TestWhatWasNotHandedOver:
         Run(dag, **triggered.same_date, run_conf={"run_id": "another"})
         triggered.run()
 
-        outcomes.refused(
-            "rows", HandOverError, "withdrawn", "triggered another run since", "Run the trigger task again"
-        )
+        outcomes.refused("rows", HandOverError, "withdrawn", "triggered another run since", "Re-run the caller")
 
     def test_outside_a_task_there_is_nothing_to_ask(self, monkeypatch):
         monkeypatch.setattr(running_task, "_last_seen", None)
 
-        with pytest.raises(HandOverError, match=r"no task runs.*exclusive_input\.overriding\(\{'rows': …\}\)"):
+        with pytest.raises(
+            HandOverError, match=r"outside a running task.*exclusive_input\.overriding\(\{'rows': …\}\)"
+        ):
             get_exclusive_input("rows")
 
     @pytest.mark.parametrize("name", ["", None, 7])
