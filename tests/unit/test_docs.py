@@ -124,6 +124,21 @@ class TestNames:
         commands = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)
         assert set(commands) <= targets
 
+    def test_each_claim_about_security_names_the_tests_that_guard_it(self):
+        page = (DOCS / "security.md").read_text(encoding="utf-8")
+        evidence = (DOCS / "security-evidence.md").read_text(encoding="utf-8")
+        claimed = re.findall(r"^\| ([TS]\d+) \|", page, flags=re.MULTILINE) + re.findall(r"\(([LC]\d+)\)", page)
+        shown = re.findall(r"^\| ([A-Z]\d+) \| (.*) \|$", evidence, flags=re.MULTILINE)
+        assert len(set(claimed)) == len(claimed) > 50
+        assert sorted(claimed) == sorted(claim for claim, _ in shown)
+        assert [claim for claim, tests in shown if "::test_" not in tests] == []
+
+    def test_only_advice_about_other_destinations_of_a_value_has_no_test(self):
+        page = (DOCS / "security.md").read_text(encoding="utf-8")
+        threats, destinations = re.findall(r"^\| claim \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+        assert re.findall(r"^\| (?!T\d)", threats, flags=re.MULTILINE) == []
+        assert len(re.findall(r"^\| (?!S\d)", destinations, flags=re.MULTILINE)) <= 5
+
     def test_each_fact_names_the_test_that_guards_it(self):
         page = (DOCS / "airflow-facts.md").read_text(encoding="utf-8")
         rows = re.findall(r"^\| \d+ \|.*\|$", page, flags=re.MULTILINE)
