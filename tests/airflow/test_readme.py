@@ -1,4 +1,4 @@
-"""The Dags in the README are sound and run."""
+"""The Dags in README and docs are sound and run, and the README shows the refusal that a reader gets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from airflow_provider_exclusive.format.reference import is_reference_row
 from tests.airflow.running import Run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def examples_in(page: str) -> list[str]:
@@ -21,7 +22,7 @@ def examples_in(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-EXAMPLES = examples_in("README.md")
+EXAMPLES = [*examples_in("README.md"), *examples_in("docs/scopes.md")]
 
 
 @pytest.fixture
@@ -42,6 +43,29 @@ def test_what_the_first_example_calls_an_import_error_is_one(read):
     (message,) = read(handed_over).import_errors.values()
 
     assert "'report' takes key 'days' of task 'transform'" in message
+
+
+def test_a_reader_outside_the_scope_gets_the_refusal_that_the_readme_shows(read, tmp_path):
+    (call,) = re.findall(r"`(ti\.xcom_pull\(.*\))`", README)
+    (shown,) = re.findall(r"^```text\n(.*?)\n```", README, flags=re.DOTALL | re.MULTILINE)
+    said = tmp_path / "said.txt"
+    pulling = EXAMPLES[0].replace(
+        "def report(rows): ...",
+        f"""def report(rows, ti):
+        try:
+            {call}
+        except Exception as error:
+            open({str(said)!r}, "w").write(f"{{type(error).__name__}}: {{error}}")
+            raise
+        """,
+    )
+    (dag,) = read(pulling).dags.values()
+
+    run = Run(dag)
+
+    assert (run.states["load"], run.states["report"]) == ("success", "failed")
+    message = said.read_text(encoding="utf-8").replace(run.run_id, "…")
+    assert message.replace(str(tmp_path / "example.py"), "sales.py") == shown
 
 
 @pytest.mark.parametrize("source", EXAMPLES)

@@ -16,9 +16,18 @@ from airflow_provider_exclusive.storage.redis.driver import RedisSettings
 from benchmarks import results, tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-PYTHON = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
+ERRORS = (DOCS / "errors.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PYTHON = [
+    pytest.param(source, id=f"{page.name}-{number}")
+    for page in (ROOT / "README.md", DOCS / "scopes.md", DOCS / "hand-over.md")
+    for number, source in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    )
+]
 GAP = "…"
 
 
@@ -79,23 +88,23 @@ class TestFigures:
     @pytest.mark.parametrize(
         ("page", "make"),
         [
-            ("README.md", tables.speed_ups),
+            ("docs/performance.md", tables.speed_ups),
             ("docs/performance.md", tables.latencies),
             ("docs/performance.md", tables.backends),
         ],
-        ids=["README", "latencies", "backends"],
+        ids=["speed-ups", "latencies", "backends"],
     )
     def test_a_page_shows_what_was_measured(self, page, make):
         assert make(results.read_published()) in (ROOT / page).read_text(encoding="utf-8")
 
 
 class TestNames:
-    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
     def test_every_test_that_a_page_names_exists(self, page):
         named = re.findall(r"(tests/[\w/]+\.py)::([\w:]+)", page.read_text(encoding="utf-8"))
         assert [f"{path}::{name}" for path, name in named if name not in definitions(ROOT / path)] == []
 
-    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
     def test_every_link_leads_to_a_file_and_a_heading(self, page):
         for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             if target.startswith("https://"):
@@ -108,15 +117,30 @@ class TestNames:
                 re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings
             }
 
-    @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
     def test_every_make_target_exists(self, page):
         targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
         text = page.read_text(encoding="utf-8")
         commands = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)
         assert set(commands) <= targets
 
+    def test_each_claim_about_security_names_the_tests_that_guard_it(self):
+        page = (DOCS / "security.md").read_text(encoding="utf-8")
+        evidence = (DOCS / "security-evidence.md").read_text(encoding="utf-8")
+        claimed = re.findall(r"^\| ([TS]\d+) \|", page, flags=re.MULTILINE) + re.findall(r"\(([LC]\d+)\)", page)
+        shown = re.findall(r"^\| ([A-Z]\d+) \| (.*) \|$", evidence, flags=re.MULTILINE)
+        assert len(set(claimed)) == len(claimed) > 50
+        assert sorted(claimed) == sorted(claim for claim, _ in shown)
+        assert [claim for claim, tests in shown if "::test_" not in tests] == []
+
+    def test_only_advice_about_other_destinations_of_a_value_has_no_test(self):
+        page = (DOCS / "security.md").read_text(encoding="utf-8")
+        threats, destinations = re.findall(r"^\| claim \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+        assert re.findall(r"^\| (?!T\d)", threats, flags=re.MULTILINE) == []
+        assert len(re.findall(r"^\| (?!S\d)", destinations, flags=re.MULTILINE)) <= 5
+
     def test_each_fact_names_the_test_that_guards_it(self):
-        page = (ROOT / "docs" / "airflow-facts.md").read_text(encoding="utf-8")
+        page = (DOCS / "airflow-facts.md").read_text(encoding="utf-8")
         rows = re.findall(r"^\| \d+ \|.*\|$", page, flags=re.MULTILINE)
         assert len(rows) > 20
         assert [row for row in rows if "::test_" not in row] == []
@@ -125,7 +149,7 @@ class TestNames:
 class TestExamples:
     @pytest.mark.parametrize("source", PYTHON)
     def test_they_compile_and_import_public_names_only(self, source):
-        compile(source, "README.md", "exec")
+        compile(source, "example.py", "exec")
         imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
         ours = {name.name for node in imports if node.module == "airflow_provider_exclusive" for name in node.names}
         assert ours
@@ -144,14 +168,14 @@ class TestExamples:
 
 class TestTables:
     def test_options_and_defaults_are_those_of_the_code_in_its_order(self):
-        shown = [(*quoted(option), default) for option, default, _ in table(README, "option")]
+        shown = [(*quoted(option), default) for option, default, _ in table(CONFIGURATION, "option")]
         assert shown == [
             (name, "empty" if default == "" else str(default)) for name, default in config.DEFAULTS.items()
         ]
 
     def test_connection_fields_are_those_of_the_form_with_the_defaults_of_the_client(self):
         (form,) = get_provider_info()["connection-types"]
-        rows = table(README, "field")
+        rows = table(CONFIGURATION, "field")
         assert {name for field, _, _ in rows for name in quoted(field)} == {
             *form["conn-fields"], "host", "port", "login", "password", "schema", "db",
         }  # fmt: skip
@@ -163,16 +187,15 @@ class TestTables:
         assert shown["host"].endswith(f", {settings['port']}")
 
     def test_every_error_is_named_and_nothing_else(self):
-        section = README.partition("\n## Errors\n")[2].partition("\n## ")[0]
-        named = set(re.findall(r"\b\w+Error\b", section))
+        named = set(re.findall(r"\b\w+Error\b", ERRORS))
         assert named == public_errors()
 
     def test_every_error_that_is_raised_has_a_message_a_cause_and_a_cure(self):
-        rows = table(README, "error")
+        rows = table(ERRORS, "error")
         assert {name for error, *_ in rows for name in quoted(error)} == public_errors() - {"ExclusiveError"}
         assert [row for row in rows if not all(row[1:])] == []
 
-    @pytest.mark.parametrize("message", [said for row in table(README, "error") for said in quoted(row[1])])
+    @pytest.mark.parametrize("message", [said for row in table(ERRORS, "error") for said in quoted(row[1])])
     def test_a_message_begins_as_the_code_says_it(self, message):
         assert len(message.replace(GAP, "")) > 10
         assert is_said(message)
