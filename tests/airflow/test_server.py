@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive import config, exclusive_task, wiring
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.format.reference import Reference
@@ -599,6 +600,13 @@ def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):
     judged = probe._judge(response.status_code, response.headers.get("x-exclusive-plugin"), response.text)
     assert judged.is_proved
     assert judged.key_ids == {wiring.current_store().keys.key_id}
+
+
+def test_the_token_that_doctor_signs_is_one_of_a_task(world):
+    response = world.call("GET", "airflow_provider_exclusive/probe/probe/probe", token=mint_token())
+
+    assert response.status_code == 403
+    assert response.json()["detail"]["reason"] == "exclusive-probe"
 
 
 def test_no_home_of_a_developer_is_used():

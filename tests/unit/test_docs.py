@@ -145,6 +145,16 @@ class TestNames:
         assert len(rows) > 20
         assert [row for row in rows if "::test_" not in row] == []
 
+    def test_each_fact_that_the_code_relies_on_is_guarded(self):
+        page = (ROOT / "docs" / "airflow-facts.md").read_text(encoding="utf-8")
+        rows = set(re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE))
+        compat = (ROOT / "airflow_provider_exclusive" / "compat").glob("*.py")
+        named = {
+            row for path in compat for row in re.findall(r"Guarded by row (\d+)", path.read_text(encoding="utf-8"))
+        }
+        assert named
+        assert named <= rows
+
 
 class TestExamples:
     @pytest.mark.parametrize("source", PYTHON)

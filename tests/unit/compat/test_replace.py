@@ -206,7 +206,7 @@ class TestReplaced:
         assert original_of(None) is None
 
     @WAYS
-    def test_a_function_that_others_put_there_since_is_replaced_again(self, module, bodies):
+    def test_a_function_put_there_since_is_replaced_again(self, module, bodies):
         replace_functions(module, {"second": replacement()}, bodies=bodies)
         module.second = vars(module)["registered"]
 
