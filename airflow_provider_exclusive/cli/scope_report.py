@@ -12,7 +12,7 @@ from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, Dec
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
 
-CALLER: Final = "the caller"
+CALLER: Final = "caller (the task that triggered the run)"
 """Stands for the task that triggered the run; a space is in no task id."""
 
 

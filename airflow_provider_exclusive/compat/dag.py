@@ -57,6 +57,16 @@ def argument_of(task: Any, name: str) -> Any:
     return getattr(task, name, getattr(getattr(task, "operator_class", None), name, None))
 
 
+def field_of(task: Any, name: str, *, default: Any) -> Any:
+    """Return a template field of an operator as its author gave it; ``default`` if it has no such field."""
+    return task.partial_kwargs.get(name, default) if is_mapped(task) else getattr(task, name, default)
+
+
+def set_log(task: Any, log: Any) -> None:
+    """Give an operator another logger, for which Airflow has no public way."""
+    task._cached_logger = log  # noqa: SLF001
+
+
 def decorator_of(task: Any) -> str | None:
     """Return the name of the TaskFlow decorator that made an operator, such as ``@task.bash``, or None."""
     name: str | None = getattr(getattr(task, "operator_class", task), "custom_operator_name", None)

@@ -44,7 +44,7 @@ def task_instance_statements() -> list[Any]:
     """
     Return the statements that find a task instance by ``ti_id``, in any of its tries; the first that finds one counts.
 
-    Until Airflow 3.3 a retry moves the earlier try to a table of its own while its process still runs; 3.4 keeps it.
+    Until Airflow 3.3 a retry moves the earlier try to another table while its process still runs; 3.4 keeps it.
     Guarded by row 34 of ``docs/airflow-facts.md``.
     """
     from airflow.models.taskinstance import TaskInstance
@@ -77,7 +77,7 @@ def xcom_statement() -> Any:
     Return the statement for the rows at a key of a task instance, each with the id of its present try.
 
     Its parameters are ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and ``key``, each after ``xcom_``. Airflow's
-    own ``XComModel.get_many`` says the same, but is built again for every read, which in 3.4 takes 10 ms.
+    own ``XComModel.get_many`` does the same, but is built again for every read, which in 3.4 takes 10 ms.
 
     Airflow 3.4 keeps XComs by task instance id, and those of earlier tries, too; before, their coordinates are those
     of the task instance. Guarded by row 34 of ``docs/airflow-facts.md``.

@@ -18,7 +18,7 @@ def wrap_recorders(*, rendered_fields: Create, map_index: Create, wait: Create) 
 
     :param rendered_fields: for the one that returns the template fields of a ``task`` as they will be shown.
     :param map_index: for the one that renders the label of a map index.
-    :param wait: for those that take down with which arguments a task will resume.
+    :param wait: for those that record with which arguments a task will resume.
     :raises UnsupportedAirflowError: if one of them is not as expected; then none is wrapped.
     """
     from airflow.sdk.execution_time import task_runner
@@ -42,7 +42,7 @@ def _recorders(rendered_fields: Create, map_index: Create, wait: Create) -> dict
 
 def find_conf(dag_id: str, run_id: str) -> Mapping[str, Any] | None:
     """
-    Ask the API server for the ``conf`` of a run.
+    Return the ``conf`` of a run, from the API server.
 
     Guarded by row 14 of ``docs/airflow-facts.md``.
 

@@ -1,8 +1,8 @@
 """
-What a Dag declares: :func:`consumers`, and finding it again on a task.
+What a Dag declares: :func:`consumers`, and how it is found on a task.
 
-Airflow offers one seam that every operator and decorator has, survives ``.partial().expand()`` and ``default_args``,
-and runs in the task's process before its code: ``pre_execute``. The hook put there carries the scope.
+Every operator and decorator of Airflow takes ``pre_execute``. It survives ``.partial().expand()`` and ``default_args``,
+and runs in the task's process before its code. The hook that is given to it carries the scope.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class ConsumersHook:
         if running is None:
             raise InvalidScopeError("consumers(…) is a pre_execute hook: it runs in a task, and none runs here.")
         _require_backend()
-        # From here on the process must know when another task begins, as in dag.test(), or that one's return value,
-        # pushed without a context, would be taken for a write of this task. Opening a value asks again, and insists.
+        # In dag.test() a process runs several tasks. It must notice when the next one begins: a return value is pushed
+        # without a context, and would be taken for a write of this task. Opening a value prepares again, and raises.
         with suppress(ConfigurationError):
             redaction.prepare()
         running.outputs = self.outputs
@@ -138,7 +138,7 @@ def _require_backend() -> None:
     if not any(kind.__module__ == "airflow_provider_exclusive.xcom.backend" for kind in XCom.__mro__):
         raise AirflowFailException(
             "The outputs of this task are exclusive, but [core] xcom_backend is not "
-            "airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend: they would be stored in clear text. Set it "
+            "airflow_provider_exclusive.xcom.backend.ExclusiveXComBackend: they would be stored in plain text. Set it "
             "in every component of this deployment, or remove the scope."
         )
 

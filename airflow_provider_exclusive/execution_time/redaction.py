@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
+from airflow_provider_exclusive.compat.dag import field_of, set_log
 from airflow_provider_exclusive.compat.replace import Function, UnsupportedAirflowError
 from airflow_provider_exclusive.compat.task_runner import wrap_recorders
 from airflow_provider_exclusive.exceptions import ConfigurationError
@@ -46,8 +47,8 @@ def redact_results(task: Any) -> None:
     if hasattr(task, "show_return_value_in_logs"):
         task.show_return_value_in_logs = False
     if any(kind.__name__ == "ShortCircuitOperator" for kind in type(task).__mro__):
-        # It logs its condition whatever that setting says, and no public way gives an operator another logger.
-        task._cached_logger = _RedactingLog(task.log)  # noqa: SLF001
+        # It logs its condition whatever that setting says.
+        set_log(task, _RedactingLog(task.log))
 
 
 class _RedactingLog:
@@ -120,15 +121,12 @@ def _redact(task: Any, *, marker: str) -> SimpleNamespace:
 
 
 def _authored(task: Any, field: str) -> Any:
-    """Return a template field as it stands in the Dag file, before rendering."""
-    original = task.dag.task_dict.get(task.task_id)
-    if hasattr(original, "partial_kwargs"):
-        return original.partial_kwargs.get(field, _MISSING)
-    return getattr(original, field, _MISSING)
+    """Return a template field as the Dag file has it, before rendering."""
+    return field_of(task.dag.task_dict.get(task.task_id), field, default=_MISSING)
 
 
 def _only_authored(rendered: Any, authored: Any, *, marker: str) -> Any:
-    """Return ``rendered`` with every part replaced that does not stand in the Dag file exactly so."""
+    """Return ``rendered``, with every part replaced that the Dag file does not have exactly so."""
     if isinstance(rendered, Mapping) and isinstance(authored, Mapping):
         shown = {
             name: _only_authored(rendered[name], authored[name], marker=marker) for name in authored if name in rendered

@@ -78,7 +78,7 @@ class ConsumerScope:
     def __str__(self) -> str:
         if self.is_open:
             return "every task"
-        caller = ["the task that triggered the run"] if self.admits_caller else []
+        caller = ["caller (the task that triggered the run)"] if self.admits_caller else []
         return ", ".join([*map(str, self.clauses), *caller]) or "nobody but its producer"
 
 

@@ -204,7 +204,7 @@ def result(reference):
     ids=str,
 )
 def test_only_the_very_task_instance_that_triggered_the_run_is_its_caller(result, reader):
-    with pytest.raises(AccessDeniedError, match="the task that triggered the run"):
+    with pytest.raises(AccessDeniedError, match=r"caller \(the task that triggered the run\)"):
         decision.decide(reader, result, Handed(hand_over()))
 
 

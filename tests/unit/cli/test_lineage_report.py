@@ -87,7 +87,7 @@ class TestOutputs:
         [
             (ConsumerScope((OWN,)), "load"),
             (ConsumerScope((OWN,), admits_caller=True), "load, caller"),
-            (ConsumerScope((), admits_caller=True), "the task that triggered the run"),
+            (ConsumerScope((), admits_caller=True), "caller (the task that triggered the run)"),
             (ConsumerScope(()), "nobody but its producer"),
             (ConsumerScope((OWN, Clause("etl", "store", None), Clause("web", "*", None))), ANY_RUN),
         ],

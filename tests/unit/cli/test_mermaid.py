@@ -30,7 +30,7 @@ def test_a_task_of_another_dag_has_a_shape_of_its_own():
 
 
 def test_the_caller_has_one_too():
-    assert '    t1[/"the caller"/]' in diagram(replace(key(), admits_caller=True))
+    assert '    t1[/"caller (the task that triggered the run)"/]' in diagram(replace(key(), admits_caller=True))
 
 
 def test_a_contradiction_is_a_comment_on_one_line():

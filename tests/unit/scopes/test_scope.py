@@ -204,7 +204,7 @@ def test_the_whole_is_the_callers_only_if_every_part_is():
 def test_caller_stands_beside_other_clauses_and_reads_well():
     scope = scope_of(["load", "caller", DOWNSTREAM])
     assert scope == ConsumerScope((Clause("etl", "load", "run-1"),), admits_caller=True)
-    assert str(scope) == "etl.load (run run-1), the task that triggered the run"
+    assert str(scope) == "etl.load (run run-1), caller (the task that triggered the run)"
     assert "nobody" not in str(scope_of("caller"))
 
 
