@@ -115,7 +115,7 @@ def test_a_plain_task_may_write_another_tasks_xcom_as_ever():
     assert seen[0] == [1]
 
 
-def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
+def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(mocker):
     from airflow.sdk.execution_time import task_runner
 
     from airflow_provider_exclusive.execution_time import running_task
@@ -125,8 +125,8 @@ def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
         function = getattr(task_runner, name)
         while getattr(function, "redacts_exclusive_values", False):
             function = function.__wrapped__
-        monkeypatch.setattr(task_runner, name, function)
-    monkeypatch.setattr(running_task, "_last_seen", None)
+        mocker.patch.object(task_runner, name, function)
+    mocker.patch.object(running_task, "_last_seen", None)
     with a_dag() as dag:
 
         @exclusive_task

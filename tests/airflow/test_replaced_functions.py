@@ -27,6 +27,7 @@ def untouched(monkeypatch):
     for name in NAMES:
         original = getattr(xcoms, f"{execution_api._PREFIX}original_{name}", None)
         if original is not None:
+            # mock cannot give a function its code back, nor delete what is there: pytest can do both.
             monkeypatch.setattr(getattr(xcoms, name), "__code__", original.__code__)
         for kept in (f"{execution_api._PREFIX}original_{name}", f"{execution_api._PREFIX}{name}"):
             monkeypatch.delattr(xcoms, kept, raising=False)
@@ -37,12 +38,12 @@ def untouched(monkeypatch):
     "changed", [a_coroutine, fewer_parameters, None, 3], ids=["coroutine", "parameters", "missing", "no function"]
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched, monkeypatch, caplog, name, changed):
-    with monkeypatch.context() as patched:
-        patched.setattr(xcoms, name, changed)
+def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched, mocker, caplog, name, changed):
+    mocker.patch.object(xcoms, name, changed)
 
-        assert attach(ROOT) is False
+    assert attach(ROOT) is False
 
+    mocker.stopall()
     assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
     assert "could not attach" in caplog.text
 

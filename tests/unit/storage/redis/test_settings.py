@@ -46,8 +46,8 @@ class TestClient:
         assert driver.retrieve_many([]) == []
         assert built == []
 
-    def test_it_is_tried_as_often_as_asked_for(self, monkeypatch):
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
+    def test_it_is_tried_as_often_as_asked_for(self, mocker):
+        mocker.patch("time.sleep", return_value=None)
         tried = []
 
         def connect(settings):
