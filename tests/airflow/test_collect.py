@@ -29,10 +29,10 @@ def extract():
 
 
 @pytest.fixture
-def when_waiting(monkeypatch):
+def when_waiting(mocker):
     """What happens while the operator waits; it waits in its own code, and nothing else runs the triggered run."""
     actions = []
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
+    mocker.patch.object(waiting, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
     return actions
 
 
@@ -170,14 +170,14 @@ class TestWhoReadsTheResults:
         clauses = run.xcom_rows()["hand_over", -1, "return_value"]["consumers"]
         assert [clause["task_id"] for clause in clauses] == ["extract"]
 
-    def test_after_a_deferral_it_collects_as_well_and_a_hook_of_the_users_still_runs(self, triggered, monkeypatch):
+    def test_after_a_deferral_it_collects_as_well_and_a_hook_of_the_users_still_runs(self, triggered, mocker):
         wait = InProcessTestSupervisor.run_trigger_in_process
 
         def run_child_then_wait(*, trigger, ti):
             triggered.run_meanwhile()
             return wait(trigger=trigger, ti=ti)
 
-        monkeypatch.setattr(InProcessTestSupervisor, "run_trigger_in_process", run_child_then_wait)
+        mocker.patch.object(InProcessTestSupervisor, "run_trigger_in_process", run_child_then_wait)
         hooks, seen = [], []
         with a_dag() as dag:
             trigger = collecting(

@@ -52,9 +52,9 @@ def rows(world):
 
 
 @pytest.fixture
-def worker(world, rows, monkeypatch):
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(world, rows), raising=False)
-    monkeypatch.setattr(running_task, "_last_seen", None)
+def worker(world, rows, mocker):
+    mocker.patch.object(task_runner, "SUPERVISOR_COMMS", Supervisor(world, rows), create=True)
+    mocker.patch.object(running_task, "_last_seen", None)
 
     def ask(case: Case) -> str:
         """Decide as the backend does in the process of the reader."""

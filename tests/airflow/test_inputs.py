@@ -183,8 +183,8 @@ class TestWhatWasNotHandedOver:
 
         outcomes.refused("rows", HandOverError, "withdrawn", "triggered another run since", "Re-run the caller")
 
-    def test_outside_a_task_there_is_nothing_to_ask(self, monkeypatch):
-        monkeypatch.setattr(running_task, "_last_seen", None)
+    def test_outside_a_task_there_is_nothing_to_ask(self, mocker):
+        mocker.patch.object(running_task, "_last_seen", None)
 
         with pytest.raises(
             HandOverError, match=r"outside a running task.*exclusive_input\.overriding\(\{'rows': …\}\)"
@@ -409,9 +409,9 @@ class TestTestValues:
 
     @pytest.mark.parametrize("parsing", [{}, {"_AIRFLOW_PARSING_CONTEXT_TASK_ID": "write"}])
     def test_templates_know_inputs_once_a_dag_file_was_parsed_by_whatever_component(
-        self, tmp_path, monkeypatch, parsing
+        self, tmp_path, monkeypatch, mocker, parsing
     ):
-        monkeypatch.setattr(DAG, "get_template_env", inspect.unwrap(DAG.get_template_env))
+        mocker.patch.object(DAG, "get_template_env", inspect.unwrap(DAG.get_template_env))
         for name, value in parsing.items():
             monkeypatch.setenv(name, value)
         template = "{{ exclusive_input('rows') }}"

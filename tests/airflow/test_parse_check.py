@@ -375,10 +375,10 @@ class TestSoundDags:
         (described,) = scope_report.describe(DeclaredDag.of(dag)).tasks
         assert {key.key: key.may_read for key in described.keys}["return_value"] == ("both",)
 
-    def test_thousands_of_readers_are_checked_once(self, monkeypatch):
+    def test_thousands_of_readers_are_checked_once(self, mocker):
         resolved = []
         resolve = ScopeDeclaration.resolve
-        monkeypatch.setattr(
+        mocker.patch.object(
             ScopeDeclaration, "resolve", lambda *args, **kwargs: resolved.append(1) or resolve(*args, **kwargs)
         )
         with a_dag() as dag:

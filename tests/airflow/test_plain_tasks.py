@@ -116,15 +116,15 @@ def test_a_plain_task_may_write_another_tasks_xcom_as_ever():
     assert seen[0] == [1]
 
 
-def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(monkeypatch):
+def test_a_plain_task_after_an_exclusive_one_pushes_as_itself(mocker):
     from airflow.sdk.execution_time import task_runner
 
     from airflow_provider_exclusive.execution_time import running_task
 
     # As in a fresh process: nothing was opened yet, so nothing has been wrapped.
     for name in ("_serialize_rendered_fields", "_render_map_index"):
-        monkeypatch.setattr(task_runner, name, original_of(getattr(task_runner, name)))
-    monkeypatch.setattr(running_task, "_last_seen", None)
+        mocker.patch.object(task_runner, name, original_of(getattr(task_runner, name)))
+    mocker.patch.object(running_task, "_last_seen", None)
     with a_dag() as dag:
 
         @exclusive_task

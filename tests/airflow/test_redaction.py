@@ -305,10 +305,12 @@ def test_a_plain_task_shows_its_fields_as_ever(canary):
 
 class TestWrappedFunctions:
     @pytest.fixture
-    def changed_airflow(self, monkeypatch):
+    def changed_airflow(self, mocker):
         from airflow.sdk.execution_time import task_runner
 
-        monkeypatch.setattr(task_runner, "_serialize_rendered_fields", lambda task, more: {})
+        def with_another_parameter(task, more): ...
+
+        mocker.patch.object(task_runner, "_serialize_rendered_fields", with_another_parameter)
 
     def test_a_changed_airflow_is_refused_by_name(self, changed_airflow):
         with pytest.raises(ConfigurationError, match="_serialize_rendered_fields"):

@@ -430,7 +430,7 @@ class TestPayloadsThatWereTamperedWith:
         reader.refused(EnvelopeError)
 
 
-def test_without_the_backend_nothing_is_written(monkeypatch):
+def test_without_the_backend_nothing_is_written(mocker):
     from airflow.sdk.bases.xcom import BaseXCom
     from airflow.sdk.execution_time import task_runner, xcom
 
@@ -442,7 +442,7 @@ def test_without_the_backend_nothing_is_written(monkeypatch):
 
         extract()
     for module in (xcom, task_runner):
-        monkeypatch.setattr(module, "XCom", BaseXCom)
+        mocker.patch.object(module, "XCom", BaseXCom)
 
     run = Run(dag)
 

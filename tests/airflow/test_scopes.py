@@ -494,11 +494,11 @@ class TestLifeCycle:
         assert sorted(hooked) == ["group.bare", "group.mapped", "its own"]
         assert is_reference_row(run.xcom_rows()["group.bare", -1, "return_value"])
 
-    def test_a_mapped_task_that_looks_for_its_own_output_asks_for_no_other(self, monkeypatch, seen):
+    def test_a_mapped_task_that_looks_for_its_own_output_asks_for_no_other(self, mocker, seen):
         def refuse(cls, **kwargs):
             raise AssertionError("the outputs of all map indexes were asked for")
 
-        monkeypatch.setattr(BaseXCom, "get_all", classmethod(refuse))
+        mocker.patch.object(BaseXCom, "get_all", classmethod(refuse))
         with a_dag() as dag:
 
             @exclusive_task(consumers=[])
@@ -584,7 +584,7 @@ class TestLifeCycle:
         assert ".idle (run" in seen[0]
 
 
-def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
+def test_audit_all_logs_who_read_what(seen, load, monkeypatch, mocker, caplog):
     from airflow_provider_exclusive import wiring
 
     monkeypatch.setenv("AIRFLOW__EXCLUSIVE__AUDIT", "all")
@@ -599,9 +599,9 @@ def test_audit_all_logs_who_read_what(seen, load, monkeypatch, caplog):
 
     # By its own logger: an API server that ran in this process has set up logging anew.
     log = logging.getLogger("airflow_provider_exclusive.xcom.pull")
-    monkeypatch.setattr(log, "disabled", False)
-    monkeypatch.setattr(log, "propagate", False)
-    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    mocker.patch.object(log, "disabled", False)
+    mocker.patch.object(log, "propagate", False)
+    mocker.patch.object(log, "handlers", [caplog.handler])
     with caplog.at_level("INFO", logger=log.name):
         Run(dag)
     wiring._settings.cache_clear()

@@ -240,13 +240,13 @@ class TestDeniedReads:
         assert response.status_code == 200
         assert response.json()["value"] == planted
 
-    def test_trouble_with_the_database_is_no_permission(self, world, monkeypatch):
+    def test_trouble_with_the_database_is_no_permission(self, world, mocker):
         from airflow_provider_exclusive.server import callers
 
         def broken(*_):
             raise RuntimeError("the database is gone")
 
-        monkeypatch.setattr(callers, "_find_row", broken)
+        mocker.patch.object(callers, "_find_row", broken)
 
         response = world.get()
 
@@ -519,8 +519,8 @@ class TestAudit:
         ]
 
     @pytest.fixture
-    def reads_written_down(self, monkeypatch):
-        monkeypatch.setattr(AuditTrail, "records", lambda trail, event: True)
+    def reads_written_down(self, mocker):
+        mocker.patch.object(AuditTrail, "records", return_value=True)
 
     def test_a_read_is_written_down_where_asked_for(self, world, reads_written_down):
         before = self.lines(world, audit.READ)
@@ -549,7 +549,7 @@ class TestAudit:
         assert world.get(by="stranger").status_code == 200
         assert self.lines(world, audit.READ) == before
 
-    def test_counting_does_not_wait_for_the_database(self, world, monkeypatch):
+    def test_counting_does_not_wait_for_the_database(self, world, mocker):
         is_writing, may_end = Event(), Event()
 
         def insert(*_):
@@ -557,8 +557,8 @@ class TestAudit:
             may_end.wait(20)
             return 1
 
-        monkeypatch.setattr(audit, "_insert", insert)
-        monkeypatch.setattr(audit, "_update", lambda *_: True)
+        mocker.patch.object(audit, "_insert", insert)
+        mocker.patch.object(audit, "_update", return_value=True)
         trail = AuditTrail("denied")
         about = {"requested": Coordinate("d", "r", "t", -1, "k"), "reason": "x", "method": "GET"}
         first = Thread(target=trail.record, args=(audit.DENIED, None), kwargs=about)

@@ -189,9 +189,9 @@ class TestFlood:
 
 class TestAuditTrail:
     @pytest.fixture
-    def trail(self, monkeypatch):
+    def trail(self, mocker):
         """A trail that remembers two lines."""
-        monkeypatch.setattr(audit, "_REMEMBERED_LINES", 2)
+        mocker.patch.object(audit, "_REMEMBERED_LINES", 2)
         return audit.AuditTrail("all")
 
     def record(self, trail, world, event, key):
@@ -222,11 +222,11 @@ class TestAuditTrail:
 
 
 @contextmanager
-def unable_to_look_callers_up(monkeypatch):
+def unable_to_look_callers_up(mocker):
     """Let the look-ups of a decision fail in the database; what Airflow itself asks it works."""
-    with monkeypatch.context() as patched:
-        patched.setattr(callers, "_statements", lambda: [select(table("nowhere"))])
-        yield
+    broken = mocker.patch.object(callers, "_statements", return_value=[select(table("nowhere"))])
+    yield
+    mocker.stop(broken)
 
 
 @contextmanager
@@ -252,11 +252,11 @@ class TestDatabaseTrouble:
     @pytest.mark.parametrize("by", ["reader", "stranger", "secret"])
     @pytest.mark.parametrize("suffix", ["", "/slice", "/item/0", "?include_prior_dates=true"])
     def test_an_undecided_read_is_answered_503_and_works_once_the_trouble_is_over(
-        self, world, monkeypatch, caplog, by, suffix
+        self, world, mocker, caplog, by, suffix
     ):
         before = world.get(suffix=suffix, by=by)
 
-        with unable_to_look_callers_up(monkeypatch):
+        with unable_to_look_callers_up(mocker):
             during = world.get(suffix=suffix, by=by)
 
         assert during.status_code == 503
@@ -266,16 +266,16 @@ class TestDatabaseTrouble:
         after = world.get(suffix=suffix, by=by)
         assert (after.status_code, after.content) == (before.status_code, before.content)
 
-    def test_plain_reads_go_on_meanwhile(self, world, monkeypatch):
-        with unable_to_look_callers_up(monkeypatch):
+    def test_plain_reads_go_on_meanwhile(self, world, mocker):
+        with unable_to_look_callers_up(mocker):
             assert world.get("plain", by="stranger").status_code == 200
 
     @pytest.mark.parametrize("method", ["POST", "DELETE"])
     @pytest.mark.parametrize("task_id", ["secret", "stranger"])
-    def test_an_undecided_write_is_answered_503_and_writes_nothing(self, world, monkeypatch, caplog, method, task_id):
+    def test_an_undecided_write_is_answered_503_and_writes_nothing(self, world, mocker, caplog, method, task_id):
         rows = read_rows(world.dag_id, world.run_id)
 
-        with unable_to_look_callers_up(monkeypatch):
+        with unable_to_look_callers_up(mocker):
             response = world.write(method, task_id, by="stranger", json=1 if method == "POST" else None)
 
         assert response.status_code == 503
@@ -283,17 +283,17 @@ class TestDatabaseTrouble:
         assert "Could not decide on an XCom write" in logged(caplog)
         assert read_rows(world.dag_id, world.run_id) == rows
 
-    def test_an_own_write_works_once_the_trouble_is_over(self, world, monkeypatch):
-        with unable_to_look_callers_up(monkeypatch):
+    def test_an_own_write_works_once_the_trouble_is_over(self, world, mocker):
+        with unable_to_look_callers_up(mocker):
             assert world.write("POST", "stranger", key="later", by="stranger", json=1).status_code == 503
 
         assert world.write("POST", "stranger", key="later", by="stranger", json=1).status_code == 201
         assert world.write("DELETE", "stranger", key="later", by="stranger").status_code == 200
 
-    def test_a_write_that_is_decided_without_the_database_is_refused_as_ever(self, world, monkeypatch):
+    def test_a_write_that_is_decided_without_the_database_is_refused_as_ever(self, world, mocker):
         world.write("DELETE", "secret", by="stranger")  # from here on its coordinates are known
 
-        with unable_to_look_callers_up(monkeypatch):
+        with unable_to_look_callers_up(mocker):
             response = world.write("DELETE", "secret", by="stranger")
 
         assert response.status_code == 403

@@ -169,9 +169,9 @@ class TestWhatIsRequested:
 
 class TestOpenLineage:
     @pytest.fixture
-    def accessible(self, monkeypatch):
-        monkeypatch.setattr(openlineage, "_is_openlineage_provider_accessible", lambda: True)
-        monkeypatch.setattr(openlineage, "_get_openlineage_parent_info", lambda ti: PARENT)
+    def accessible(self, mocker):
+        mocker.patch.object(openlineage, "_is_openlineage_provider_accessible", return_value=True)
+        mocker.patch.object(openlineage, "_get_openlineage_parent_info", return_value=PARENT)
 
     @pytest.mark.parametrize("conf", [None, {}, {"foo": "bar"}])
     def test_the_parent_is_added_to_conf_unless_told_not_to(self, accessible, create, conf):
@@ -182,22 +182,22 @@ class TestOpenLineage:
         assert request_of(create(conf={"foo": "bar"})).conf == {"foo": "bar"}
 
     @pytest.mark.parametrize(("version", "is_new_enough"), [("2.7.9", False), ("2.8.0", True)])
-    def test_an_old_provider_leaves_conf_alone(self, create, monkeypatch, version, is_new_enough):
-        monkeypatch.setattr(openlineage, "_is_openlineage_provider_accessible", lambda: True)
-        monkeypatch.setattr(importlib.metadata, "version", lambda package: version)
+    def test_an_old_provider_leaves_conf_alone(self, create, mocker, version, is_new_enough):
+        mocker.patch.object(openlineage, "_is_openlineage_provider_accessible", return_value=True)
+        mocker.patch.object(importlib.metadata, "version", return_value=version)
         if is_new_enough:
-            monkeypatch.setattr(openlineage, "_get_openlineage_parent_info", lambda ti: PARENT)
+            mocker.patch.object(openlineage, "_get_openlineage_parent_info", return_value=PARENT)
 
         conf = request_of(create(conf={"foo": "bar"})).conf
 
         assert conf == {"foo": "bar", **({"openlineage": PARENT} if is_new_enough else {})}
 
     @pytest.mark.parametrize("error", [ValueError, RuntimeError, Exception])
-    def test_an_error_leaves_conf_alone(self, accessible, create, monkeypatch, error):
+    def test_an_error_leaves_conf_alone(self, accessible, create, mocker, error):
         def fail(**kwargs):
             raise error
 
-        monkeypatch.setattr(openlineage, "_inject_openlineage_parent_info_to_dagrun_conf", fail)
+        mocker.patch.object(openlineage, "_inject_openlineage_parent_info_to_dagrun_conf", fail)
 
         assert request_of(create(conf={"foo": "bar"})).conf == {"foo": "bar"}
 

@@ -378,11 +378,11 @@ class TestRecord:
 
 class TestNothingIsCopied:
     @pytest.fixture
-    def driver(self, monkeypatch):
+    def driver(self, mocker):
         counting = CountingDriver(wiring.current_driver())
         store = replace(wiring.current_store(), driver=counting)
         for direction in (push, pull):
-            monkeypatch.setattr(direction, "current_store", lambda: store)
+            mocker.patch.object(direction, "current_store", return_value=store)
         return counting
 
     def test_large_values_and_many_values_cost_the_trigger_no_transfer(self, nothing, driver):

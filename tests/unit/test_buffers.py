@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import mmap
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,14 +37,14 @@ def no_memory(*_, **__):
 
 @pytest.mark.parametrize("replacement", [Refusing, no_memory], ids=["no huge pages", "no mapping"])
 @pytest.mark.parametrize("size", SIZES)
-def test_where_huge_pages_cannot_be_had_it_is_ordinary_memory(monkeypatch, replacement, size):
-    monkeypatch.setattr(buffers.mmap, "mmap", replacement)
+def test_where_huge_pages_cannot_be_had_it_is_ordinary_memory(mocker, replacement, size):
+    mocker.patch.object(buffers.mmap, "mmap", replacement)
     use(size)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_where_huge_pages_are_unknown_it_is_ordinary_memory(monkeypatch, size):
-    monkeypatch.delattr(buffers.mmap, "MADV_HUGEPAGE", raising=False)
+def test_where_huge_pages_are_unknown_it_is_ordinary_memory(mocker, size):
+    mocker.patch.object(buffers, "mmap", SimpleNamespace())
     use(size)
 
 

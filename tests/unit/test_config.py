@@ -61,10 +61,10 @@ class Conf:
 
 
 @pytest.fixture
-def configure(monkeypatch):
+def configure(mocker):
     """Set options of ``[exclusive]``; ``fernet_key`` is that of ``[core]``."""
     conf = Conf()
-    monkeypatch.setattr(config, "_conf", lambda: conf)
+    mocker.patch.object(config, "_conf", return_value=conf)
 
     def configure(*, fernet_key=None, **options):
         if fernet_key is not None:
@@ -120,12 +120,12 @@ class TestBadOptions:
         assert str(error) == f"[exclusive] parse_check = {value!r}: expected one of error, warn, off."
         assert error.option == "[exclusive] parse_check"
 
-    def test_whatever_airflow_raises_over_an_option_becomes_an_error_that_names_it(self, monkeypatch):
+    def test_whatever_airflow_raises_over_an_option_becomes_an_error_that_names_it(self, mocker):
         class Broken:
             def get(self, section, option, fallback=None):
                 raise RuntimeError("Cannot execute get-secret.")
 
-        monkeypatch.setattr(config, "_conf", Broken)
+        mocker.patch.object(config, "_conf", Broken)
         error = refusal(config.read_parse_check)
         assert str(error).startswith("[exclusive] parse_check cannot be read (RuntimeError).")
         assert isinstance(error.__cause__, RuntimeError)

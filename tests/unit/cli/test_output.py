@@ -18,9 +18,9 @@ def test_an_error_of_the_package_ends_the_command_with_its_message_and_not_with_
     assert ended.value.code == "the option is wrong"
 
 
-def test_what_a_terminal_cannot_show_is_escaped(monkeypatch):
+def test_what_a_terminal_cannot_show_is_escaped(mocker):
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", terminal)
+    mocker.patch.object(sys, "stdout", terminal)
     output.failing_clearly(lambda args: output.emit("é…"))(None)
     terminal.flush()
     assert terminal.buffer.getvalue() == b"\\xe9\\u2026\n"

@@ -29,7 +29,7 @@ RECORD = HandOver(
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(mocker):
     """How often the API server was asked for a record; each time takes a while."""
     asked = []
 
@@ -38,8 +38,8 @@ def asked(monkeypatch):
         time.sleep(0.05)
         return RECORD
 
-    monkeypatch.setattr(dag_runs.WorkerHandOverLookup, "conf_of", lambda *_: {"exclusive": to_pointer(TRIGGER)})
-    monkeypatch.setattr(dag_runs, "_pull_record", pull_record)
+    mocker.patch.object(dag_runs.WorkerHandOverLookup, "conf_of", return_value={"exclusive": to_pointer(TRIGGER)})
+    mocker.patch.object(dag_runs, "_pull_record", pull_record)
     return asked
 
 
@@ -53,8 +53,8 @@ def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
     assert asked == [TRIGGER]
 
 
-def test_a_record_that_would_have_to_be_decided_by_itself_hands_over_nothing(asked, monkeypatch):
+def test_a_record_that_would_have_to_be_decided_by_itself_hands_over_nothing(asked, mocker):
     hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
-    monkeypatch.setattr(dag_runs, "_pull_record", lambda trigger: hand_overs.find("child", "run-1"))
+    mocker.patch.object(dag_runs, "_pull_record", side_effect=lambda trigger: hand_overs.find("child", "run-1"))
 
     assert hand_overs.find("child", "run-1") is None

@@ -210,7 +210,7 @@ class TestAtRest:
 
 
 @pytest.mark.parametrize("failure", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, monkeypatch, failure):
+def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, mocker, failure):
     sync = os.fsync
 
     def refuse_directories(descriptor):
@@ -218,14 +218,14 @@ def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, mon
             raise OSError(failure, os.strerror(failure))
         sync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", refuse_directories)
+    mocker.patch.object(os, "fsync", refuse_directories)
     driver = FilesDriver(tmp_path / "store")
     driver.store("v1/a", b"payload", ttl_seconds=None)
 
     assert driver.retrieve("v1/a") == b"payload"
 
 
-def test_a_parent_that_may_be_written_but_not_listed_takes_the_directory(tmp_path, monkeypatch):
+def test_a_parent_that_may_be_written_but_not_listed_takes_the_directory(tmp_path, mocker):
     opened = os.open
 
     def refuse_to_list_the_parent(path, flags, *args, **kwargs):
@@ -233,7 +233,7 @@ def test_a_parent_that_may_be_written_but_not_listed_takes_the_directory(tmp_pat
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return opened(path, flags, *args, **kwargs)
 
-    monkeypatch.setattr(os, "open", refuse_to_list_the_parent)
+    mocker.patch.object(os, "open", refuse_to_list_the_parent)
     driver = FilesDriver(tmp_path / "store")
     driver.store("v1/a", b"payload", ttl_seconds=None)
 

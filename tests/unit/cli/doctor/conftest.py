@@ -34,9 +34,9 @@ class Conf:
 
 
 @pytest.fixture
-def conf(monkeypatch, tmp_path):
+def conf(monkeypatch, mocker, tmp_path):
     stand_in = Conf()
-    monkeypatch.setattr(config, "_conf", lambda: stand_in)
+    mocker.patch.object(config, "_conf", return_value=stand_in)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     return stand_in
 

@@ -96,8 +96,8 @@ class TestFiles:
         assert {name: finding.severity.value for name, finding in found.items()} == {"store.permissions": severity}
         assert found["store.permissions"].cure == f"chmod 700 {directory}"
 
-    def test_a_directory_of_another_user_is_found(self, examine, monkeypatch):
-        monkeypatch.setattr("os.geteuid", lambda: 123456789)
+    def test_a_directory_of_another_user_is_found(self, examine, mocker):
+        mocker.patch("os.geteuid", return_value=123456789)
         assert set(examine()) == {"store.owner"}
 
     def test_a_file_in_the_place_of_the_directory_is_an_error(self, examine, tmp_path):

@@ -46,8 +46,8 @@ class TestClient:
         assert driver.retrieve_many([]) == []
         assert built == []
 
-    def test_it_is_tried_as_often_as_asked_for(self, monkeypatch):
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
+    def test_it_is_tried_as_often_as_asked_for(self, mocker):
+        mocker.patch("time.sleep", return_value=None)
         tried = []
 
         def connect(settings):
@@ -59,10 +59,10 @@ class TestClient:
             driver.retrieve("v1/a")
         assert len(tried) == 5_001
 
-    def test_no_attempt_begins_that_could_end_after_the_deadline(self, monkeypatch):
+    def test_no_attempt_begins_that_could_end_after_the_deadline(self, mocker):
         now, tried = [100.0], []
-        monkeypatch.setattr("time.monotonic", lambda: now[0])
-        monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+        mocker.patch("time.monotonic", side_effect=lambda: now[0])
+        mocker.patch("time.sleep", side_effect=lambda seconds: now.__setitem__(0, now[0] + seconds))
 
         def connect(settings):
             tried.append(now[0])
