@@ -55,7 +55,7 @@ def test_a_reader_outside_the_scope_gets_the_refusal_that_the_readme_shows(read,
         try:
             {call}
         except Exception as error:
-            open({str(said)!r}, "w").write(f"{{type(error).__name__}}: {{error}}")
+            __import__("pathlib").Path({str(said)!r}).write_text(f"{{type(error).__name__}}: {{error}}")
             raise
         """,
     )

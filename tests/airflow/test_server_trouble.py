@@ -224,7 +224,7 @@ class TestAuditTrail:
 @contextmanager
 def unable_to_look_callers_up(mocker):
     """Let the look-ups of a decision fail in the database; what Airflow itself asks it works."""
-    broken = mocker.patch.object(callers, "_statements", return_value=[select(table("nowhere"))])
+    broken = mocker.patch.object(callers, "task_instance_statements", return_value=[select(table("nowhere"))])
     yield
     mocker.stop(broken)
 
