@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+from typing import Final
+
+_CACHED_CHARACTERS: Final = 256
 
 
 def to_base64(data: bytes) -> str:
@@ -50,9 +53,18 @@ def canonical(value: object) -> bytes:
     raise TypeError(f"cannot encode {type(value).__name__}")
 
 
+def _text(value: str) -> bytes:
+    # Text from outside may have any length, and a cache keeps it for as long as the process runs.
+    return _short_text(value) if len(value) <= _CACHED_CHARACTERS else _encoded(value)
+
+
 # Names of fields, Dags, runs and tasks repeat in most references that one process reads.
 @functools.lru_cache(maxsize=1024)
-def _text(value: str) -> bytes:
+def _short_text(value: str) -> bytes:
+    return _encoded(value)
+
+
+def _encoded(value: str) -> bytes:
     return _prefixed(b"s", value.encode("utf-8", "surrogatepass"))
 
 

@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 MAX_INTEGER: Final = 2**63 - 1
+MAX_CHARACTERS: Final = 250
+"""The longest id of a Dag, run or task that Airflow stores (``airflow.models.base.ID_LEN``)."""
+MAX_KEY_CHARACTERS: Final = 512
+"""The longest XCom key that Airflow stores."""
 
 
 def require_fields(row: object, names: frozenset[str]) -> dict[str, Any]:
@@ -29,9 +33,12 @@ def optional(value: object, read: Callable[[object], Any]) -> Any:
     return None if value is None else read(value)
 
 
-def string(value: object) -> str:
-    """Return ``value`` if it is a string; raise TypeError if not."""
+def string(value: object, *, most: int = MAX_CHARACTERS) -> str:
+    """Return ``value`` if it is a string of at most ``most`` characters; raise TypeError or ValueError if not."""
     text: str = typed(value, str)
+    if len(text) > most:
+        raise ValueError("a text is too long")
+    text.encode()  # a lone surrogate cannot be sent or stored
     return text
 
 

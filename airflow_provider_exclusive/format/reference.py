@@ -15,6 +15,7 @@ from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedRefe
 from airflow_provider_exclusive.format.canonical import canonical, from_base64, to_base64
 from airflow_provider_exclusive.format.fields import (
     MAX_INTEGER,
+    MAX_KEY_CHARACTERS,
     integer,
     optional,
     require_fields,
@@ -23,12 +24,19 @@ from airflow_provider_exclusive.format.fields import (
     typed,
 )
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, OPEN, Clause, ConsumerScope
 
 MARKER: Final = "__exclusive__"
 VERSION: Final = 1
 PLAIN: Final = "plain"
 """The marker's value in a row that holds a user's own value that only looks like a reference."""
+
+MAX_ROW_CHARACTERS: Final = 2**16
+"""The longest row, without a payload that it carries."""
+_MAX_PLACE_CHARACTERS: Final = 1024
+_MAX_PROTECTED_KEY_CHARACTERS: Final = 4096
+"""In base64. A sealed key has 80 bytes today; one of a post-quantum suite has more than a thousand."""
+_NUMBER_CHARACTERS: Final = 20
 
 _FIELDS: Final = frozenset(
     {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
@@ -188,17 +196,17 @@ class Reference:
                 map_index=integer(producer["map_index"], least=-1),
                 ti_id=optional(producer["ti_id"], string),
             ),
-            key=string(producer["key"]),
+            key=string(producer["key"], most=MAX_KEY_CHARACTERS),
             scope=_scope_from_row(row["consumers"]),
             codec=string(row["codec"]),
             size=integer(row["size"]),
             length=optional(row["length"], integer),
             created_at=timestamp(row["created_at"]),
             expires_at=optional(row["expires_at"], timestamp),
-            at=string(row["at"]) if place == "at" else None,
+            at=string(row["at"], most=_MAX_PLACE_CHARACTERS) if place == "at" else None,
             key_id=string(row["key_id"]),
-            wrapped_key=from_base64(row["wrapped_key"]) if lock == "wrapped_key" else b"",
-            sealed_key=from_base64(row["sealed_key"]) if lock == "sealed_key" else None,
+            wrapped_key=_protected(row["wrapped_key"]) if lock == "wrapped_key" else b"",
+            sealed_key=_protected(row["sealed_key"]) if lock == "sealed_key" else None,
             inline=from_base64(row["inline"]) if place == "inline" else None,
             answer=answer,
         )
@@ -229,6 +237,43 @@ def is_escaped(row: Mapping[str, Any]) -> bool:
     return row.get(MARKER) == PLAIN and row.keys() == {MARKER, "value"}
 
 
+def check_extent(row: Mapping[str, Any]) -> None:
+    """
+    Refuse a row that is larger than any reference, before anything is computed from it.
+
+    :param row: with our marker, from somebody who need not be trusted.
+    :raises EnvelopeError: naming what is too large.
+    """
+    consumers = row.get("consumers")
+    if isinstance(consumers, list) and len(consumers) > MAX_CLAUSES + 1:
+        raise EnvelopeError(f"A reference names {len(consumers):,} consumers; expected at most {MAX_CLAUSES}.")
+    characters = sum(_characters(part) for name, part in row.items() if name != "inline")
+    if characters > MAX_ROW_CHARACTERS:
+        raise EnvelopeError(
+            f"A reference has {characters:,} characters besides its payload; expected at most {MAX_ROW_CHARACTERS:,}."
+        )
+
+
+def _characters(value: object) -> int:
+    """Return about how long ``value`` is in JSON; what no reference holds counts as too long."""
+    total, waiting = 0, [value]
+    while waiting and total <= MAX_ROW_CHARACTERS:
+        part = waiting.pop()
+        if isinstance(part, str):
+            total += len(part) + 2
+        elif isinstance(part, dict):
+            waiting += [*part, *part.values()]
+        elif isinstance(part, list):
+            waiting += part
+        else:
+            total += _NUMBER_CHARACTERS
+    return total
+
+
+def _protected(text: object) -> bytes:
+    return from_base64(string(text, most=_MAX_PROTECTED_KEY_CHARACTERS))
+
+
 def _name_version(version: object) -> str:
     # Anything else may be a user's value, or too deep or too long to print.
     if type(version) is int and 0 <= version <= MAX_INTEGER:
@@ -248,6 +293,8 @@ def _scope_from_row(row: object) -> ConsumerScope:
     if row == _OPEN_SCOPE:
         return OPEN
     written = typed(row, list)
+    if len(written) > MAX_CLAUSES + 1:  # the caller is not a clause
+        raise ValueError("too many clauses")
     admits_caller = written[:1] == [_CALLER]
     clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in written[admits_caller:]]
     return ConsumerScope(

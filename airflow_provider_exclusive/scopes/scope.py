@@ -7,11 +7,19 @@ A consumer scope is stored in the reference, and readers are checked against it 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
+from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+
+MAX_CLAUSES: Final = 256
+"""Consumers of one value; each of them is compared with a reader, and stands in every reference."""
+
+_NAMED_CLAUSES: Final = 10
+"""How many a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Clause:
         return (
             reader.dag_id == self.dag_id
             and self.run_id in (None, reader.run_id)
-            and (reader.task_id == self.task_id or _matches(reader.task_id, self.task_id))
+            and matches(reader.task_id, self.task_id)
         )
 
     def __str__(self) -> str:
@@ -54,6 +62,13 @@ class ConsumerScope:
     clauses: tuple[Clause, ...] = ()
     is_open: bool = False
     admits_caller: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.clauses) > MAX_CLAUSES:
+            raise InvalidScopeError(
+                f"A consumer scope has {len(self.clauses):,} consumers; expected at most {MAX_CLAUSES}. Name several "
+                "tasks by one glob such as 'load_*', or put them into a task group and name 'group.*'."
+            )
 
     def permits(self, reader: TaskIdentity) -> bool:
         """Return whether ``reader`` may read."""
@@ -79,7 +94,9 @@ class ConsumerScope:
         if self.is_open:
             return "every task"
         caller = ["caller (the task that triggered the run)"] if self.admits_caller else []
-        return ", ".join([*map(str, self.clauses), *caller]) or "nobody but its producer"
+        more = len(self.clauses) - _NAMED_CLAUSES
+        named = [*map(str, self.clauses[:_NAMED_CLAUSES]), *([f"{more} more"] if more > 0 else []), *caller]
+        return ", ".join(named) or "nobody but its producer"
 
 
 OPEN: Final = ConsumerScope(is_open=True)
@@ -97,13 +114,27 @@ def _meet(one: Clause, other: Clause) -> Clause | None:
 
 def _narrower(one: str, other: str) -> str | None:
     for narrow, wide in ((one, other), (other, one)):
-        if wide in ("*", narrow) or (not _has_wildcard(narrow) and _matches(narrow, wide)):
+        if wide in ("*", narrow) or (not _has_wildcard(narrow) and matches(narrow, wide)):
             return narrow
     return None
 
 
-def _matches(task: str, pattern: str) -> bool:
-    return _has_wildcard(pattern) and fnmatchcase(task, pattern)
+def matches(task_id: str, pattern: str) -> bool:
+    """Return whether ``pattern`` is ``task_id``, or a glob that matches it."""
+    return task_id == pattern or (_has_wildcard(pattern) and _matcher(pattern).fullmatch(task_id) is not None)
+
+
+@lru_cache(maxsize=512)
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """
+    Return a pattern that takes time in proportion to the text: what a ``*`` has passed is never looked at again.
+
+    ``*`` and ``?`` are wildcards, and every other character stands for itself.
+    """
+    first, *others = ("".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*"))
+    middle, last = others[:-1], others[-1:]
+    stars = "".join(f"(?>.*?{part})" for part in middle if part)
+    return re.compile("".join([first, stars, *(f".*{part}" for part in last)]), re.DOTALL)
 
 
 def _has_wildcard(task: str) -> bool:

@@ -7,6 +7,7 @@ On a write, a sealed key is opened for the task that wrote it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,12 +87,12 @@ class Decisions:
             reference = Reference.from_row(stored)
         except EnvelopeError:
             # Nothing in it can be opened. Return it as it is, because its producer must be able to clear it.
-            answer.rows[position] = stored
+            answer.rows[position] = _printable(stored)
             return
-        data_key = None
-        if requested.covers(reference.coordinate):
+        # First who wrote it, then what it says: a scope that no key vouches for is not even looked at.
+        data_key = self._unwrap(reference) if requested.covers(reference.coordinate) else None
+        if data_key is not None:
             decision.decide(_live_reader(caller, reference), reference, hand_overs)
-            data_key = self._unwrap(reference)
         answer.rows[position] = reference.to_answer(data_key)
         answer.opens |= data_key is not None and not reference.scope.is_open
 
@@ -102,6 +103,12 @@ class Decisions:
             return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
         except EnvelopeError:
             return None
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an invalid row so that it can be sent: somebody may have planted text that cannot be encoded."""
+    printable: dict[str, Any] = json.loads(json.dumps(row, ensure_ascii=False).encode(errors="replace"))
+    return printable
 
 
 def check_write(writer: TaskIdentity | None, target: Coordinate) -> None:

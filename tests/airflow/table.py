@@ -62,7 +62,7 @@ class Expected(NamedTuple):
 
 
 def expect(world: World, case: Case) -> Expected | None:
-    """Return what the issue says about ``case``; None where Airflow's own choice of a row is left to the database."""
+    """Return what the design says about ``case``; None where Airflow's own choice of a row is left to the database."""
     if case.route in ("set", "delete"):
         return expect_write(case)
     selected = select_rows(world, case)
@@ -98,15 +98,17 @@ def expect_write(case: Case) -> Expected:
 
 def judge(world: World, case: Case, place: Place, cell: Cell) -> tuple[str, str | None]:
     """Return what the caller gets of one row, and the reason if it gets nothing."""
-    if cell.kind in ("plain", "open", "misplaced", "edited"):
+    # A scope that no key vouches for is not even looked at.
+    if cell.kind in ("plain", "open", "misplaced", "edited", "sealed_key"):
         return {"plain": "plain", "open": "opened"}.get(cell.kind, "sealed"), None
     if case.caller is None:
         return "", "unknown-task"
     if case.ended == "long ago":
         return "", "task-has-ended"
-    if not (case.caller == place or any(permits(world, clause, place, case.caller) for clause in cell.clauses)):
+    is_own = (case.caller.dag, case.caller.task, case.caller.map_index) == (place.dag, place.task, place.map_index)
+    if not (is_own or any(permits(world, clause, place, case.caller) for clause in cell.clauses)):
         return "", "not-in-scope"
-    return "sealed" if cell.kind == "sealed_key" else "opened", None
+    return "opened", None
 
 
 def permits(world: World, clause: Clause, producer: Place, caller: Place) -> bool:
