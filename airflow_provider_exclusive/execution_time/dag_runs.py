@@ -6,6 +6,7 @@ Every look-up goes through Airflow's supervisor and XCom backend, and is decided
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +15,8 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, re
 from airflow_provider_exclusive.compat.task_runner import find_conf
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+
+log = logging.getLogger(__name__)
 
 _UNMAPPED = -1
 
@@ -98,6 +101,16 @@ def pull_result(at: Coordinate) -> Any:
 def _pull_record(trigger: TaskIdentity) -> HandOver | None:
     record: HandOver | None = _get_one(Coordinate.of(trigger, RECORD_KEY))
     return record
+
+
+def withdraw_record(trigger: TaskIdentity) -> None:
+    """Delete the hand-over record of the task of this process; never raises, so that the reason for it is raised."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    try:
+        XCom.delete(**asdict(Coordinate.of(trigger, RECORD_KEY)))
+    except Exception:
+        log.warning("Could not withdraw the hand-over record of %s.", trigger, exc_info=True)
 
 
 def _get_one(at: Coordinate) -> Any:

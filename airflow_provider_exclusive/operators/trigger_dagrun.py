@@ -10,15 +10,17 @@ from airflow.sdk.bases.operator import get_merged_defaults
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.sdk.exceptions import DagRunTriggerException
 
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, read_pointer, to_pointer
-from airflow_provider_exclusive.compat.task_runner import find_conf
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, to_pointer
+from airflow_provider_exclusive.compat.task_runner import trigger_run
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
-from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
-from airflow_provider_exclusive.execution_time.failures import failing_without_retry
-from airflow_provider_exclusive.operators import outputs, waiting
+from airflow_provider_exclusive.exceptions import InvalidScopeError
+from airflow_provider_exclusive.execution_time import dag_runs
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry, server_refusals
+from airflow_provider_exclusive.operators import outputs, triggered_run
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _KEYS: Final = "exclusive_keys"
+_RUN_ID_KEY: Final = "trigger_run_id"  # XCOM_RUN_ID of TriggerDagRunOperator, which its extra link reads
 
 
 class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
@@ -53,7 +55,8 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         super().__init__(pre_execute=_scoped(pre_execute, collect), **kwargs)
         self.exclusive_keys = outputs.parse_keys(exclusive_keys, dag=kwargs.get("dag"))
         self.collect = outputs.parse_collect(collect)
-        _check_conf(self.conf, is_needed=bool(exclusive_keys or collect))
+        if (exclusive_keys or collect) and isinstance(self.conf, Mapping):
+            _check_conf(self.conf)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -69,45 +72,55 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         """
         Trigger the run; wait for it and collect results if requested.
 
-        :raises DagRunTriggerException: which makes Airflow trigger the run.
+        A retry takes over the run that an earlier try of this task made.
+
+        :raises DagRunTriggerException: which makes Airflow trigger the run, if nothing is handed over or collected.
         :raises HandOverError: if the run exists already with inputs from another task, or a result is missing.
         """
+        if not (self.exclusive_keys or self.collect):
+            return super().execute(context)
+        ti = context["ti"]
+        me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+        with failing_without_retry():
+            self.trigger_run_id = self.trigger_run_id or triggered_run.propose_id(
+                self.trigger_dag_id, me, generation=ti.max_tries
+            )
         try:
             return super().execute(context)
-        except DagRunTriggerException as request:
-            trigger = request
-        if not (self.exclusive_keys or self.collect):
-            raise trigger
-        with failing_without_retry():
-            self._hand_over(trigger, context["ti"])
-        if not self.collect:
-            raise trigger
-        trigger.wait_for_completion = True
-        if trigger.deferrable:
-            raise trigger
-        waiting.trigger_and_wait(trigger, context["ti"], self.log)
-        return self._collected(context["ti"])
+        except DagRunTriggerException as raised:
+            request = raised
+        self._hand_over(request, me, ti)
+        self.log.info("Triggered %s.", triggered_run.name_of(request))
+        ti.xcom_push(key=_RUN_ID_KEY, value=request.dag_run_id)
+        if request.wait_for_completion or self.collect:
+            triggered_run.wait(request, ti, self.log)
+        return self._collected(ti) if self.collect else None
 
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Continue when the triggered run has ended."""
         super().execute_complete(context, event)
         return self._collected(context["ti"]) if self.collect else None
 
-    def _hand_over(self, trigger: DagRunTriggerException, ti: Any) -> None:
-        me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-        _check_conf(trigger.conf, is_needed=True)
-        if not isinstance(trigger.conf, Mapping | None):
-            raise InvalidScopeError(
-                f"conf is of type {type(trigger.conf).__name__}; expected a mapping, to which "
-                f"ExclusiveTriggerDagRunOperator adds the key {CONF_KEY!r}."
-            )
-        if trigger.reset_dag_run:
-            _check_existing_run(trigger, me)
-        sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
-        record = HandOver(me, trigger.trigger_dag_id, trigger.dag_run_id, sources)
-        # Pushed before the run exists, so that each of its tasks finds the record.
-        ti.xcom_push(key=RECORD_KEY, value=record)
-        trigger.conf = {**(trigger.conf or {}), CONF_KEY: to_pointer(me)}
+    def _hand_over(self, request: DagRunTriggerException, me: TaskIdentity, ti: Any) -> None:
+        with failing_without_retry():
+            _check_conf(request.conf)
+            is_there = triggered_run.exists(request, me)
+            sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
+            record = HandOver(me, request.trigger_dag_id, request.dag_run_id, sources)
+            # Before the run exists, so that no task of it can look in vain.
+            ti.xcom_push(key=RECORD_KEY, value=record)
+        if is_there:
+            return
+        request.conf = {**(request.conf or {}), CONF_KEY: to_pointer(me)}
+        is_triggered = False
+        try:
+            with server_refusals():
+                is_triggered = trigger_run(request)
+        finally:
+            if not is_triggered:
+                dag_runs.withdraw_record(me)
+        if not is_triggered:
+            triggered_run.refuse(request)
 
     def _collected(self, ti: Any) -> dict[str, Any]:
         with failing_without_retry():
@@ -139,24 +152,14 @@ def _scoped(hook: Any, collect: Any) -> Any:
     return create_hook(None, then=hook) if collect and not isinstance(hook, ConsumersHook) else hook
 
 
-def _check_conf(conf: Any, *, is_needed: bool) -> None:
-    if is_needed and isinstance(conf, Mapping) and CONF_KEY in conf:
+def _check_conf(conf: Any) -> None:
+    if isinstance(conf, Mapping) and CONF_KEY in conf:
         raise InvalidScopeError(
             f"conf contains the key {CONF_KEY!r}, which is reserved: ExclusiveTriggerDagRunOperator stores there where "
             "the run finds its inputs. Use another key in conf."
         )
-
-
-def _check_existing_run(trigger: DagRunTriggerException, me: TaskIdentity) -> None:
-    """Refuse to reset a run that looks for its inputs elsewhere: Airflow never changes the conf of a run."""
-    conf = find_conf(trigger.trigger_dag_id, trigger.dag_run_id)
-    if conf is None:
-        return
-    owner = read_pointer(conf)
-    if owner is None or not owner.is_same_task_instance(me):
-        triggered_by = f"triggered by {owner}" if owner else "not triggered by an ExclusiveTriggerDagRunOperator"
-        raise HandOverError(
-            f"Run {trigger.dag_run_id} of {trigger.trigger_dag_id} exists already and was {triggered_by}, so it does "
-            f"not look for its inputs at {me}. Resetting a run never changes its conf. Use another trigger_run_id, "
-            "or delete that run."
+    if not isinstance(conf, Mapping | None):
+        raise InvalidScopeError(
+            f"conf is of type {type(conf).__name__}; expected a mapping, to which ExclusiveTriggerDagRunOperator adds "
+            f"the key {CONF_KEY!r}."
         )

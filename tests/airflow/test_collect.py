@@ -16,7 +16,7 @@ from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, consumers
 from airflow_provider_exclusive.access.hand_over import read_pointer
 from airflow_provider_exclusive.exceptions import AccessDeniedError, HandOverError
 from airflow_provider_exclusive.format.reference import is_reference_row
-from airflow_provider_exclusive.operators import waiting
+from airflow_provider_exclusive.operators import triggered_run
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag, read_rows
 
@@ -32,7 +32,7 @@ def extract():
 def when_waiting(mocker):
     """What happens while the operator waits; it waits in its own code, and nothing else runs the triggered run."""
     actions = []
-    mocker.patch.object(waiting, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
+    mocker.patch.object(triggered_run, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
     return actions
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, exclusive_task
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY
+from airflow_provider_exclusive.operators import trigger_dagrun, triggered_run
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag
 
@@ -30,7 +31,7 @@ LINK_KEY = TriggerDagRunLink().xcom_key
 class RecordingTaskInstance:
     """As much of a running task instance as the operator uses; keeps what is pushed."""
 
-    dag_id, run_id, task_id, map_index = "parent", "run", "hand_over", None
+    dag_id, run_id, task_id, map_index, max_tries = "parent", "run", "hand_over", None, 0
 
     def __init__(self, *, paused_dag: str | None = None) -> None:
         self.paused_dag = paused_dag
@@ -56,15 +57,34 @@ def create(request):
     return create
 
 
+TRIGGERED: list[DagRunTriggerException] = []
+
+
+@pytest.fixture(autouse=True)
+def no_supervisor(mocker, request):
+    """Where no task runner is: nothing exists yet, and what is triggered or waited for is recorded."""
+    if request.cls is TestInADag:
+        return
+    TRIGGERED.clear()
+    mocker.patch.object(triggered_run, "find_conf", return_value=None)
+    mocker.patch.object(trigger_dagrun, "trigger_run", lambda request: TRIGGERED.append(request) or True)
+    mocker.patch.object(triggered_run, "wait")
+
+
 def request_of(operator, ti=None) -> DagRunTriggerException:
     """Execute ``operator`` and return what it asks Airflow to do, with the user's part of ``conf``."""
     ti = ti or RecordingTaskInstance()
-    with pytest.raises(DagRunTriggerException) as caught:
-        operator.execute({"ti": ti, "task_instance": ti})
-    request = caught.value
-    assert (RECORD_KEY in ti.pushed) == bool(operator.exclusive_keys)
-    if operator.exclusive_keys:
-        request.conf = {name: value for name, value in request.conf.items() if name != CONF_KEY} or operator.conf
+    context = {"ti": ti, "task_instance": ti}
+    if not operator.exclusive_keys:
+        with pytest.raises(DagRunTriggerException) as caught:
+            operator.execute(context)
+        assert RECORD_KEY not in ti.pushed
+        return caught.value
+    operator.execute(context)
+    request = TRIGGERED.pop()
+    assert ti.pushed[RECORD_KEY].is_for(request.trigger_dag_id, request.dag_run_id)
+    assert ti.pushed["trigger_run_id"] == request.dag_run_id
+    request.conf = {name: value for name, value in request.conf.items() if name != CONF_KEY} or operator.conf
     return request
 
 
@@ -107,7 +127,9 @@ class TestWhatIsRequested:
         assert request.conf is None
         assert abs(request.logical_date - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
         assert request.dag_run_id == operator.trigger_run_id
-        assert request.dag_run_id.startswith(f"manual__{request.logical_date.isoformat()}")
+        # A retry must find the run that hands over, so its id does not depend on the time.
+        expected = "exclusive__" if operator.exclusive_keys else f"manual__{request.logical_date.isoformat()}"
+        assert request.dag_run_id.startswith(expected)
         assert (request.reset_dag_run, request.skip_when_already_exists) == (False, False)
         assert (request.wait_for_completion, request.deferrable, request.poke_interval) == (False, False, 60)
         assert (request.allowed_states, request.failed_states) == (["success"], ["failed"])
@@ -138,9 +160,13 @@ class TestWhatIsRequested:
 
     @pytest.mark.parametrize("run_after", [WHEN, WHEN.isoformat()])
     def test_a_run_after_alone_leaves_no_logical_date(self, create, run_after):
-        request = request_of(create(run_after=run_after))
+        operator = create(run_after=run_after)
+
+        request = request_of(operator)
 
         assert (request.run_after, request.logical_date) == (WHEN, None)
+        if operator.exclusive_keys:
+            return
         expected = DagRun.generate_run_id(run_type=DagRunType.MANUAL, logical_date=None, run_after=WHEN)
         assert request.dag_run_id.rsplit("_", 1)[0] == expected.rsplit("_", 1)[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import warnings
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import task, task_group
+from airflow.sdk.exceptions import AirflowException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_exclusive import (
@@ -24,7 +26,9 @@ from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
+from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.operators import trigger_dagrun
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.xcom import pull, push
 from tests.airflow.handing_over import Outcomes, Triggered, record_of
@@ -458,3 +462,81 @@ def test_the_serialized_dag_is_stable_and_names_no_memory():
     assert "0x" not in first
     assert "exclusive_input('on')" in first
     assert "exclusive_input('it')" in first
+
+
+class TestRetries:
+    """A trigger that is retried after its worker died takes over the run that its earlier try made."""
+
+    def die_once(self, mocker, died):
+        trigger = trigger_dagrun.trigger_run
+
+        def dying(request):
+            assert trigger(request)
+            if not died:
+                died.append(request.dag_run_id)
+                raise AirflowException("the worker died")
+            return True
+
+        mocker.patch.object(trigger_dagrun, "trigger_run", dying)
+        mocker.patch.object(dag_runs, "withdraw_record")  # the dead withdraw nothing
+
+    @pytest.mark.parametrize("is_named", [True, False])
+    def test_a_retry_takes_over_the_run_of_its_earlier_try(self, nothing, mocker, is_named):
+        died = []
+        self.die_once(mocker, died)
+        target = dict(nothing.target)
+        if not is_named:
+            del target["trigger_run_id"]
+        with a_dag() as dag:
+            hand_over(
+                exclusive_keys={"rows": extract()},
+                retries=1,
+                retry_delay=datetime.timedelta(0),
+                conf={"a": 1},
+                **target,
+            )
+
+        run = Run(dag)
+
+        assert run.state == "success", run.states
+        assert run.xcom_rows()["hand_over", -1, "trigger_run_id"] == died[0]
+        assert record_of(run).is_for(nothing.child.dag_id, died[0])
+
+    def test_a_run_with_another_conf_is_not_taken_over(self, nothing, mocker):
+        died, errors = [], []
+        self.die_once(mocker, died)
+        with a_dag() as dag:
+            hand_over(
+                exclusive_keys={"rows": extract()},
+                retries=1,
+                retry_delay=datetime.timedelta(0),
+                conf={"try": "{{ ti.try_number }}"},
+                on_failure_callback=lambda context: errors.append(context["exception"]),
+                **nothing.target,
+            )
+
+        assert Run(dag).state == "failed"
+        assert "with another conf" in str(errors[-1])
+
+    def test_a_trigger_that_fails_withdraws_its_record(self, nothing, mocker):
+        def refuse(request):
+            raise AirflowException("refused")
+
+        mocker.patch.object(trigger_dagrun, "trigger_run", refuse)
+        with a_dag() as dag:
+            hand_over(exclusive_keys={"rows": extract()}, **nothing.target)
+
+        run = Run(dag)
+
+        assert run.state == "failed"
+        assert ("hand_over", -1, RECORD_KEY) not in run.xcom_rows()
+
+    def test_a_run_that_was_made_meanwhile_withdraws_it_too(self, nothing, mocker):
+        mocker.patch.object(trigger_dagrun, "trigger_run", return_value=False)
+        with a_dag() as dag:
+            hand_over(exclusive_keys={"rows": extract()}, **nothing.target)
+
+        run = Run(dag)
+
+        assert run.states["hand_over"] == "failed"
+        assert ("hand_over", -1, RECORD_KEY) not in run.xcom_rows()

@@ -1,0 +1,143 @@
+"""
+One run that an operator triggers: which one it is, whether it exists, and when it has ended.
+
+Airflow's task runner triggers, and waits without deferring, after an operator's code has ended. An operator that hands
+over must act when the run turns out to exist, and one that collects must act when it has ended, so the same messages
+are sent from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    TaskDeferred,
+)
+
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, read_pointer
+from airflow_provider_exclusive.compat.task_runner import find_conf
+from airflow_provider_exclusive.exceptions import HandOverError
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+
+_MOST_IDS: Final = 100
+_NOT_OF_THE_AUTHOR: Final = frozenset({CONF_KEY, "openlineage"})
+"""Keys of ``conf`` that differ from try to try."""
+
+
+def name_of(request: DagRunTriggerException) -> str:
+    """Return how messages call the run."""
+    return f"run {request.dag_run_id} of {request.trigger_dag_id}"
+
+
+def propose_id(dag_id: str, trigger: TaskIdentity, *, generation: int) -> str:
+    """
+    Return the id of a run that does not exist, or that an earlier try of ``trigger`` made.
+
+    Every try proposes the same, so that a retry finds the run again.
+
+    :param generation: differs after the task was cleared: then another run is wanted.
+    :raises HandOverError: if every id that comes into question is taken by somebody else.
+    """
+    about = repr((trigger.dag_id, trigger.run_id, trigger.task_id, trigger.map_index, generation))
+    digest = hashlib.sha256(about.encode(errors="surrogatepass")).hexdigest()[:16]
+    for number in range(1, _MOST_IDS + 1):
+        run_id = f"exclusive__{digest}__{number}"
+        conf = find_conf(dag_id, run_id)
+        if conf is None or _is_of(conf, trigger):
+            return run_id
+    raise HandOverError(
+        f"All {_MOST_IDS} run ids that {trigger} can give a run of {dag_id} are taken by other tasks. Give the "
+        "operator a trigger_run_id."
+    )
+
+
+def exists(request: DagRunTriggerException, trigger: TaskIdentity) -> bool:
+    """
+    Return whether an earlier try of ``trigger`` made this very run, and it is to be used as it is.
+
+    :raises HandOverError: if the run exists and is to be reset, but looks for its inputs elsewhere or has another
+        ``conf``: Airflow never changes the ``conf`` of a run.
+    :raises AirflowSkipException: if it exists, somebody else made it, and that is to be skipped.
+    :raises AirflowFailException: if it exists, somebody else made it, and it is not to be reset.
+    """
+    conf = find_conf(request.trigger_dag_id, request.dag_run_id)
+    if conf is None:
+        return False
+    if not _is_of(conf, trigger):
+        if request.reset_dag_run:
+            raise HandOverError(
+                f"Run {request.dag_run_id} of {request.trigger_dag_id} exists already and was "
+                f"{_made_by(conf)}, so it does not look for its inputs at {trigger}. Resetting a run "
+                "never changes its conf. Use another trigger_run_id, or delete that run."
+            )
+        refuse(request)
+    if _authored(conf) != _authored(request.conf):
+        raise HandOverError(
+            f"Run {request.dag_run_id} of {request.trigger_dag_id} was triggered by an earlier try of {trigger} with "
+            "another conf, and Airflow never changes the conf of a run. Use another trigger_run_id, or delete that run."
+        )
+    return not request.reset_dag_run
+
+
+def refuse(request: DagRunTriggerException) -> NoReturn:
+    """Skip or fail, because the run exists already."""
+    if request.skip_when_already_exists:
+        raise AirflowSkipException(f"Skipped, because {name_of(request)} exists already.")
+    raise AirflowFailException(f"Could not trigger {name_of(request)}: it exists already. Use another trigger_run_id.")
+
+
+def _is_of(conf: Mapping[str, Any], trigger: TaskIdentity) -> bool:
+    owner = read_pointer(conf)
+    return owner is not None and owner.is_same_task_instance(trigger)
+
+
+def _made_by(conf: Mapping[str, Any]) -> str:
+    owner = read_pointer(conf)
+    return f"triggered by {owner}" if owner else "not triggered by an ExclusiveTriggerDagRunOperator"
+
+
+def _authored(conf: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (conf or {}).items() if name not in _NOT_OF_THE_AUTHOR}
+
+
+def wait(request: DagRunTriggerException, ti: Any, log: Any) -> None:
+    """
+    Return once the run is in an allowed state.
+
+    :raises TaskDeferred: if the wait is deferred; then the operator goes on in ``execute_complete``.
+    :raises AirflowException: if the run ends in a failed state.
+    """
+    if request.deferrable:
+        raise _deferral(request)
+    name = name_of(request)
+    while (state := _state(request, ti)) not in request.allowed_states:
+        if state in request.failed_states:
+            raise AirflowException(f"{request.trigger_dag_id} failed with failed state {state}: {name}.")
+        log.info("Waiting for %s: its state is %s, expected is one of %s.", name, state, request.allowed_states)
+
+
+def _deferral(request: DagRunTriggerException) -> TaskDeferred:
+    from airflow.providers.standard.triggers.external_task import DagStateTrigger
+
+    states: Any = [*request.allowed_states, *request.failed_states]
+    trigger = DagStateTrigger(
+        dag_id=request.trigger_dag_id,
+        states=states,
+        execution_dates=None,
+        run_ids=[request.dag_run_id],
+        poll_interval=request.poke_interval,
+    )
+    return TaskDeferred(trigger=trigger, method_name="execute_complete")
+
+
+def _state(request: DagRunTriggerException, ti: Any) -> str:
+    time.sleep(request.poke_interval)
+    state = ti.get_dagrun_state(request.trigger_dag_id, request.dag_run_id)
+    return str(getattr(state, "value", state))
