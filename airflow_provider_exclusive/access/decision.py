@@ -45,7 +45,7 @@ def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOv
 
 
 def _may_read(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int) -> bool:
-    if reader.is_same_task_instance(reference.producer) or reference.scope.permits(reader):
+    if reader.is_same_task(reference.producer) or reference.scope.permits(reader):
         return True
     return _is_caller(reader, reference, hand_overs) or _was_handed(reader, reference, hand_overs, steps=steps)
 

@@ -34,6 +34,11 @@ def pre_execute_of(task: Any) -> Any:
     return getattr(task, "_pre_execute_hook", None)
 
 
+def given_pre_execute(task: Any) -> Any:
+    """Return the ``pre_execute`` that an operator was created with, also where its ``__init__`` dropped it."""
+    return getattr(task, "_BaseOperator__init_kwargs", {}).get("pre_execute")
+
+
 def default_pre_execute(task: Any) -> Any:
     """Return the ``pre_execute`` hook that the ``default_args`` of Dag and task groups have for ``task``, or None."""
     group = task.task_group

@@ -8,8 +8,8 @@ and runs in the task's process before its code. The hook that is given to it car
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDecl
 CODECS: Final = ("arrow", "cloudpickle", "msgpack", "serde")
 """What a task may ask for; here, because a Dag is parsed without loading any of them."""
 
-_NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive"})
+_NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive", "contextlib"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,24 @@ def create_hook(
     spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None, inherits: bool = False
 ) -> ConsumersHook:
     """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
+    with naming_the_line():
+        declaration = _parse(spec, then=then, codec=codec)
+    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
+
+
+@contextmanager
+def naming_the_line() -> Iterator[None]:
+    """Let an error begin with the line of the Dag file: Airflow shows only the last two frames of an import error."""
+    try:
+        yield
+    except InvalidScopeError as invalid:
+        line = _calling_line()
+        if line is None or str(invalid).startswith(line.path):
+            raise
+        raise InvalidScopeError(f"{line}: {invalid}") from None
+
+
+def _parse(spec: Any, *, then: Any, codec: str | None) -> ScopeDeclaration:
     if then is not None and not callable(then):
         raise InvalidScopeError(
             f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."
@@ -114,13 +132,17 @@ def create_hook(
             f"codec={codec!r} is not the name of a codec; expected one of {', '.join(map(repr, CODECS))}. Only "
             "'cloudpickle' has to be asked for; the others are chosen by the value's type."
         )
-    declaration = ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
-    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
+    return ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
 
 
 def find_hook(task: Any) -> ConsumersHook | None:
     """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
     return _find_in(pre_execute_of(task))
+
+
+def is_scope(hook: Any) -> bool:
+    """Return whether a ``pre_execute`` hook is, or calls, a scope."""
+    return _find_in(hook) is not None
 
 
 def _find_in(hook: Any) -> ConsumersHook | None:

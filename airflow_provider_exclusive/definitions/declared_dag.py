@@ -47,6 +47,7 @@ class DeclaredTask:
     :param has_uncalled_hook: whether ``pre_execute=consumers`` lacks its parentheses.
     :param lost_scope: whether it is made by ``@exclusive_task`` and its scope was replaced.
     :param dropped_scope: whether it replaces the scope that ``default_args`` give every task.
+    :param swallowed_by: the class of the operator whose ``__init__`` does not pass its scope on.
     """
 
     task_id: str
@@ -62,6 +63,7 @@ class DeclaredTask:
     has_uncalled_hook: bool = False
     lost_scope: bool = False
     dropped_scope: bool = False
+    swallowed_by: str | None = None
 
     @classmethod
     def of(cls, task: Any) -> DeclaredTask:
@@ -69,6 +71,7 @@ class DeclaredTask:
         hook = consumers.find_hook(task)
         inputs = list(dict.fromkeys(airflow_dag.inputs_of(task)))
         is_exclusive = airflow_dag.decorator_of(task) == _EXCLUSIVE_DECORATOR
+        given = airflow_dag.given_pre_execute(task)
         has_default = isinstance(airflow_dag.default_pre_execute(task), ConsumersHook)
         return cls(
             task_id=task.task_id,
@@ -84,6 +87,7 @@ class DeclaredTask:
             has_uncalled_hook=airflow_dag.pre_execute_of(task) is consumers.consumers,
             lost_scope=hook is None and is_exclusive,
             dropped_scope=hook is None and not is_exclusive and has_default,
+            swallowed_by=type(task).__name__ if hook is None and consumers.is_scope(given) else None,
         )
 
     @property

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
-from airflow_provider_exclusive.scopes.scope import ConsumerScope
+from airflow_provider_exclusive.scopes.scope import ConsumerScope, matches
 
 
 def find_contradictions(dag: DeclaredDag) -> list[str]:
@@ -43,6 +42,11 @@ def _dropped_scopes(dag: DeclaredDag) -> Iterator[str]:
                 f"Task {task.task_id!r} is an @exclusive_task, but .override(pre_execute=…) replaced its scope. Write "
                 ".override(pre_execute=consumers(…, then=your_hook))."
             )
+        elif task.swallowed_by:
+            yield (
+                f"Task {task.task_id!r} was given a scope by pre_execute=, and {task.swallowed_by}.__init__ does not "
+                "pass pre_execute on, so the scope would be lost. Pass it to super().__init__(…)."
+            )
         elif task.dropped_scope:
             yield (
                 f"Task {task.task_id!r} drops the scope that default_args gives every task of its Dag or group: its "
@@ -56,7 +60,7 @@ def _unknown_consumers(dag: DeclaredDag) -> Iterator[str]:
         for key, consumer in task.scope.consumers():
             if not isinstance(consumer, Consumer) or consumer.dag not in (None, dag.dag_id):
                 continue
-            if not any(fnmatchcase(known, consumer.task) for known in dag.tasks):
+            if not any(matches(known, consumer.task) for known in dag.tasks):
                 yield (
                     f"Task {task.task_id!r} names consumer {consumer.task!r} for {_name_key(key)}, but Dag "
                     f"{dag.dag_id!r} has no such task{_suggestion(consumer.task, list(dag.tasks))} ({_place(task)})."
@@ -98,8 +102,13 @@ def _forbidden_edge(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTa
         )
     return (
         f"Task {reader.task_id!r} takes {what} as input, but the consumer scope of that key does not name it "
-        f"({_place(producer)}). {cure} the input."
+        f"({_place(producer)}{_misspelled(key, producer)}). {cure} the input."
     )
+
+
+def _misspelled(key: str, producer: DeclaredTask) -> str:
+    near = [] if key in producer.scope.by_key else get_close_matches(key, producer.scope.by_key, n=1)
+    return f"; it names the key {near[0]!r}, did you mean {key!r}?" if near else ""
 
 
 def _suggestion(unknown: str, task_ids: Sequence[str]) -> str:
@@ -107,9 +116,13 @@ def _suggestion(unknown: str, task_ids: Sequence[str]) -> str:
         return "; for the direct downstream tasks write DOWNSTREAM without quotes"
     if any(task_id.startswith(f"{unknown}.") for task_id in task_ids):
         return f"; it is a task group, whose tasks are {unknown + '.*'!r}"
-    near = get_close_matches(unknown, task_ids, n=1)
+    near = get_close_matches(unknown, task_ids, n=1) or [
+        known for known in task_ids if known.lower() == unknown.lower()
+    ]
     if not near:
         near = [task_id for task_id in task_ids if task_id.rpartition(".")[2] == unknown][:1]
+    if not near and "." in unknown and not any(task_id.startswith(unknown.partition(".")[0]) for task_id in task_ids):
+        return f"; for a task of another Dag write {unknown.replace('.', ':', 1)!r}"
     return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, sorted(task_ids)[:8]))}"
 
 

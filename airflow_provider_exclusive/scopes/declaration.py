@@ -8,6 +8,7 @@ Consumer scopes as Dag authors write them, and how they are resolved when a task
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -161,8 +162,9 @@ class OutputDeclaration:
 
 def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
     if not isinstance(name, str):
+        _refuse_object(name)
         raise InvalidScopeError(
-            f"A consumer's {field} must be an id as a string; got {name!r} of type {type(name).__name__}."
+            f"A consumer's {field} must be an id as a string; got {reprlib.repr(name)} of type {type(name).__name__}."
         )
     if not name:
         raise InvalidScopeError(f"A consumer's {field} is empty; expected an id such as 'load'.")
@@ -193,10 +195,23 @@ def _parse_clauses(spec: object) -> tuple[Declared, ...]:
         # The order of a set differs between processes, but the same Dag must write the same reference in all of them.
         clauses = spec if isinstance(spec, (list, tuple)) else sorted(spec, key=str)
         return tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses))
+    _refuse_object(spec)
     raise InvalidScopeError(
-        f"A consumer scope must be a task id, a Consumer, DOWNSTREAM, or a list of these; got {spec!r} "
+        f"A consumer scope must be a task id, a Consumer, DOWNSTREAM, or a list of these; got {reprlib.repr(spec)} "
         f"of type {type(spec).__name__}."
     )
+
+
+def _refuse_object(value: object) -> None:
+    """Refuse a task or task group that is passed itself, with the id to write instead; leave other values alone."""
+    decorated = getattr(value, "kwargs", None)  # of a decorated function
+    task_id = getattr(getattr(value, "operator", value), "task_id", None)
+    if task_id is None and isinstance(decorated, dict):
+        task_id = decorated.get("task_id")
+    group_id = getattr(value, "group_id", None)
+    name = f"{group_id}.*" if isinstance(group_id, str) else task_id
+    if isinstance(name, str):
+        raise InvalidScopeError(f"A consumer is named by its id, not by the task or task group itself: write {name!r}.")
 
 
 def _parse_clause(clause: object) -> Declared:

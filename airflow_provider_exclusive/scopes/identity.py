@@ -34,6 +34,10 @@ class TaskIdentity:
             other.map_index,
         )
 
+    def is_same_task(self, other: TaskIdentity) -> bool:
+        """Return whether both are the same task at the same map index, in any run."""
+        return (self.dag_id, self.task_id, self.map_index) == (other.dag_id, other.task_id, other.map_index)
+
     def named_by(self, producer: TaskIdentity) -> str:
         """Return, as Python source, the consumer that lets this task read when the Dag of ``producer`` declares it."""
         if self.dag_id != producer.dag_id:

@@ -108,10 +108,12 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
 
 
 def _outputs_of(running: RunningTask) -> OutputDeclaration | None:
-    if running.outputs is None and running.task is not None:
-        hook = find_hook(running.task)
-        return hook.outputs if hook is not None else None
-    return running.outputs
+    if running.outputs is not None or running.task is None:
+        return running.outputs
+    # A mapped operator that is expanded may drop the hook that the Dag gave it.
+    authored = running.task.dag.task_dict.get(running.identity.task_id) if running.task.dag else None
+    hook = find_hook(running.task) or (find_hook(authored) if authored is not None else None)
+    return hook.outputs if hook is not None else None
 
 
 def _as_pushed(target: Coordinate, row: Mapping[str, Any]) -> Coordinate:

@@ -51,7 +51,7 @@ def follow(world: World, reader: Place, output: Output, handed: Callable[[Run], 
 
 
 def own_right(output: Output, reader: Place, handed: Callable[[Run], Record | None]) -> str | None:
-    if reader == output.at:
+    if (reader.dag, reader.task, reader.map_index) == (output.at.dag, output.at.task, output.at.map_index):
         return "producer"
     if is_named(output, reader):
         return "named"

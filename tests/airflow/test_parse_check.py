@@ -15,7 +15,7 @@ from airflow.sdk import DAG, TaskGroup, task, task_group
 
 from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task, wiring
 from airflow_provider_exclusive.cli import scope_report
-from airflow_provider_exclusive.definitions.consumers import CODECS
+from airflow_provider_exclusive.definitions.consumers import CODECS, create_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
@@ -436,9 +436,17 @@ class TestBadClauses:
         with pytest.raises(InvalidScopeError, match="A task has one scope"):
             declare()
 
-    def test_a_scope_in_place_of_the_function_is_refused(self):
-        with pytest.raises(InvalidScopeError, match=r"Write @exclusive_task\(consumers='load'\)"):
-            exclusive_task("load")
+    @pytest.mark.parametrize("spec", ["load", ["load"], {"return_value": "load"}, Consumer("load"), DOWNSTREAM])
+    def test_a_scope_may_stand_first_as_in_consumers(self, spec):
+        with a_dag() as dag:
+            exclusive_task(spec)(lambda: 1).override(task_id="extract")() >> take.override(task_id="load")(1)
+
+        expected = create_hook(spec).declaration
+        assert DeclaredDag.of(dag).tasks["extract"].scope == expected
+
+    def test_two_scopes_are_refused(self):
+        with pytest.raises(InvalidScopeError, match="got two scopes"):
+            exclusive_task("load", consumers="other")
 
     @pytest.mark.parametrize("argument", ["consumers", "codec"])
     def test_an_override_of_the_scope_says_how(self, argument):

@@ -47,10 +47,14 @@ def test_an_empty_scope_denies_everybody_but_the_producer(reference, consumer, p
     decision.decide(producer, nobody)
 
 
-@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
+@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
 def test_the_producer_elsewhere_is_not_the_producer(reference, producer, change):
     with pytest.raises(AccessDeniedError):
         decision.decide(replace(producer, **change), reference)
+
+
+def test_the_producer_passes_in_another_run(reference, producer):
+    decision.decide(replace(producer, run_id="a later run"), reference)
 
 
 def test_the_producer_passes_in_a_later_try(reference, producer):

@@ -458,7 +458,7 @@ def oracle(spec, key, producer, downstream, parts, who, caller):
     for patterns in matching:
         left = {oracle_meets(one, other) for one in left for other in patterns} - {None}
     every_part = all(patterns or is_caller for patterns, is_caller in zip(matching, admitted, strict=True))
-    is_producer = replace(who, ti_id=None) == replace(producer, ti_id=None)
+    is_producer = replace(who, ti_id=None, run_id=producer.run_id) == replace(producer, ti_id=None)
     return is_producer or bool(left) or all(admitted), is_producer or every_part, matching, admitted
 
 
