@@ -8,6 +8,7 @@ import pytest
 from fastapi import HTTPException
 
 from airflow_provider_exclusive.access.hand_over import NoHandOverLookup
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
@@ -29,9 +30,9 @@ def no_airflow(mocker):
 def read(ring, trail, session, producer):
     """Call a route whose statement finds ``found``, and return what it answers."""
 
-    def read(found, *, route=ONE, offset=None, map_index=-1, include_prior_dates=False, **changed):
+    def read(found, *, route=ONE, keyring=ring, offset=None, map_index=-1, include_prior_dates=False, **changed):
         field = "value" if route == ONE else "root"
-        create = create_reads(Decisions(ring), trail)[route]
+        create = create_reads(Decisions(keyring), trail)[route]
         arguments = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "key": "return_value"} | changed
         params = SimpleNamespace(map_index=map_index, offset=offset, include_prior_dates=include_prior_dates)
         original = create(lambda **_: SimpleNamespace(**{field: found}))
@@ -67,6 +68,29 @@ def test_one_foreign_row_of_a_slice_refuses_it(read, row, put, requesting, scope
     requesting(INTRUDER)
     with pytest.raises(HTTPException):
         read([1, put(scope=OPEN).to_row(), row], route=BY_SLICE)
+
+
+@pytest.mark.parametrize(
+    ("is_known", "is_live", "reason"), [(False, True, "unknown-task"), (True, False, "task-has-ended")]
+)
+def test_a_consumer_that_does_not_run_is_refused(read, row, requesting, consumer, is_known, is_live, reason):
+    requesting(consumer if is_known else None, is_live=is_live)
+    with pytest.raises(HTTPException) as refusal:
+        read(row)
+    assert refusal.value.detail["reason"] == reason
+
+
+def test_a_malformed_row_goes_back_unopened(read, row, requesting, consumer):
+    requesting(consumer)
+    malformed = dict(row) | {"size": "large"}
+    assert read(malformed | {"data_key": "cGxhbnRlZA=="}) == malformed
+
+
+@pytest.mark.parametrize("key", ["none", "another"])
+def test_a_server_without_the_key_opens_nothing(read, row, requesting, raw_key, consumer, key):
+    requesting(consumer)
+    keyring = None if key == "none" else Keyring.from_raw_keys([raw_key("another deployment")])
+    assert not is_opened(read(row, keyring=keyring))
 
 
 @pytest.mark.parametrize("elsewhere", [{"map_index": 4}, {"key": "other"}, {"task_id": "other"}, {"run_id": "run-2"}])
