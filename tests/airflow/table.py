@@ -1,5 +1,5 @@
 """
-What the issue says each caller gets of the decision table's world: the oracle.
+What each caller must get of the decision table's world: the oracle.
 
 It works on how that world is described, never on references, scopes or any other module under test.
 """
@@ -62,7 +62,7 @@ class Expected(NamedTuple):
 
 
 def expect(world: World, case: Case) -> Expected | None:
-    """Return what the design says about ``case``; None where Airflow's own choice of a row is left to the database."""
+    """Return what ``case`` must be answered; None where Airflow's own choice of a row is left to the database."""
     if case.route in ("set", "delete"):
         return expect_write(case)
     selected = select_rows(world, case)

@@ -1,4 +1,4 @@
-"""More than ten thousand requests to the real execution API, each held against an oracle that knows only the issue."""
+"""More than ten thousand requests to the real execution API, each compared with an oracle that knows only the rules."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ class Reader:
             assert fragment in str(self.error)
 
 
-def run_with_reader(reader: Reader, value="a secret", *, scope="reader", dag=None, **options) -> Run:
-    with dag or a_dag() as dag:
+def run_with_reader(reader: Reader, value="a secret", *, scope="reader", within=None, **options) -> Run:
+    with within or a_dag() as dag:
 
         @exclusive_task(consumers=scope, **options)
         def extract():
@@ -123,7 +123,7 @@ class TestReadersOutsideTheScope:
             second = Reader(lambda ti, run=run: ti.xcom_pull(task_ids="extract", run_id=run.run_id))
             again = a_dag()
             again.dag_id = run.dag_id
-            run_with_reader(second, "another", scope=scope, dag=again)
+            run_with_reader(second, "another", scope=scope, within=again)
 
             assert first.value == "a secret"
             if permitted:
@@ -302,7 +302,7 @@ class TestRowsThatWereTamperedWith:
         dag = a_dag()
         dag.dag_id = earlier.dag_id
 
-        run_with_reader(reader, dag=dag)
+        run_with_reader(reader, within=dag)
 
         reader.refused(EnvelopeError, "copied")
 
@@ -334,7 +334,7 @@ def test_an_item_of_a_lazy_sequence_from_another_run_is_refused():
     dag = a_dag()
     dag.dag_id = earlier.dag_id
 
-    run_with_reader(reader, dag=dag)
+    run_with_reader(reader, within=dag)
 
     reader.refused(EnvelopeError, "copied")
 

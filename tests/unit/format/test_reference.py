@@ -10,6 +10,7 @@ from airflow_provider_exclusive.format.reference import (
     MARKER,
     Reference,
     escape,
+    holds_sealed_key,
     is_escaped,
     is_reference_row,
 )
@@ -342,3 +343,27 @@ def test_a_row_without_the_marker_is_no_reference_row(row):
 @pytest.mark.parametrize("row", [ROW, {MARKER: None}, {MARKER: "plain"}])
 def test_a_row_with_the_marker_is_one_whatever_it_holds(row):
     assert is_reference_row(row)
+
+
+# --- what comes through the API server
+
+
+@pytest.mark.parametrize("row", [None, [MARKER, "sealed_key"], {}, {"sealed_key": ""}, ROW, escape({"sealed_key": ""})])
+def test_a_row_without_a_sealed_key_holds_none(row):
+    assert not holds_sealed_key(row)
+
+
+def test_a_row_with_a_sealed_key_holds_it_whoever_wrote_it():
+    assert holds_sealed_key({MARKER: None, "sealed_key": None})
+    assert holds_sealed_key(replace(REFERENCE, wrapped_key=b"", sealed_key=bytes(112)).to_row())
+
+
+def test_a_row_without_an_answer_is_read_as_it_was_stored():
+    assert Reference.from_answer(ROW) == REFERENCE
+    assert Reference.from_answer(ROW).answer is None
+
+
+def test_an_answer_without_a_data_key_differs_from_no_answer():
+    read = Reference.from_answer(REFERENCE.to_answer(None))
+    assert read.answer is not None
+    assert read.answer.data_key is None

@@ -1,4 +1,4 @@
-"""Which XComs a coordinate means, and whose it is."""
+"""How task instances are told apart, which XComs a coordinate means, and whose it is."""
 
 from __future__ import annotations
 
@@ -68,3 +68,17 @@ def test_it_reads_well():
 
 def test_its_parts_are_those_of_an_audit_line():
     assert [field.name for field in fields(Coordinate)] == ["dag_id", "run_id", "task_id", "map_index", "key"]
+
+
+@pytest.mark.parametrize("field", ["dag_id", "run_id", "task_id", "map_index"])
+def test_a_task_instance_differs_by_each_part(field):
+    assert not replace(TASK, **{field: OTHERS[field]}).is_same_task_instance(TASK)
+
+
+def test_a_task_instance_is_the_same_in_every_try():
+    assert replace(TASK, ti_id="another try").is_same_task_instance(TASK)
+
+
+def test_a_task_instance_reads_well():
+    assert str(TASK) == "etl.extract[2] (run run-1)"
+    assert str(replace(TASK, map_index=-1)) == "etl.extract (run run-1)"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_exclusive.server import metrics
 
-MODULE = "airflow._shared.observability.metrics"
-
 
 @pytest.fixture
 def stats(mocker):
     stats = mocker.Mock(spec_set=["incr", "timing"])
-    mocker.patch.dict(sys.modules, {MODULE: SimpleNamespace(stats=stats)})
+    mocker.patch.object(metrics, "find_stats", return_value=stats)
     return stats
 
 
 @pytest.fixture
 def without_stats(mocker):
-    mocker.patch.dict(sys.modules, {MODULE: None})
+    mocker.patch.object(metrics, "find_stats", return_value=None)
 
 
 def test_an_airflow_without_these_metrics_is_not_counted(without_stats):

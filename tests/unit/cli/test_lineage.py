@@ -1,0 +1,99 @@
+"""``airflow exclusive lineage`` prints rows of the metadata database, of which none holds a value or a key."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_exclusive.cli import lineage as command
+from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
+
+WHEN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+def refusal(reader=("etl", "run-1", "spy", 2), **extra):
+    asked = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "map_index": -1, "key": "return_value"}
+    details = asked | {"reason": "not-in-scope", "count": 3, "method": "GET"} | extra
+    return AuditRow("exclusive.denied", WHEN, *reader, json.dumps(details))
+
+
+@pytest.fixture
+def xcom(put):
+    def xcom(content=None, **put_with):
+        return XComRow("extract", -1, "return_value", put(**put_with).to_row() if content is None else content)
+
+    return xcom
+
+
+@pytest.fixture
+def run(mocker, capsys):
+    """Run the command on these rows and return what it prints."""
+
+    def run(xcoms=(), audits=(), output="text"):
+        mocker.patch.object(command, "read_run", return_value=(xcoms, audits))
+        command.lineage(SimpleNamespace(dag_id="etl", run_id="run-1", output=output))
+        return capsys.readouterr().out
+
+    return run
+
+
+def cells(shown):
+    return [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines()]
+
+
+def test_a_missing_run_ends_the_command(mocker, capsys):
+    mocker.patch.object(command, "read_run", side_effect=SystemExit("Dag 'etl' has no run 'run-1'."))
+    with pytest.raises(SystemExit, match="has no run"):
+        command.lineage(SimpleNamespace(dag_id="etl", run_id="run-1", output="text"))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_without_exclusive_outputs_says_so(run):
+    shown = run()
+    assert "None." in shown.splitlines()
+    assert "[exclusive] audit = all" in shown
+
+
+def test_an_output_is_shown_with_its_readers(run, xcom):
+    (line,) = [line for line in cells(run([xcom()])) if line[0] == "extract"]
+    assert line[:6] == ["extract", "return_value", "sealed", "json", "9", "2026-11-21T10:00:00+00:00"]
+    assert line[-1] == "load"
+
+
+def test_an_unreadable_row_is_shown_with_dashes(run, xcom):
+    content = dict(xcom().content) | {"size": "large"}
+    assert ["extract", "return_value", "unreadable", *["-"] * 6] in cells(run([xcom(content)]))
+
+
+@pytest.mark.parametrize(
+    ("reader", "named"),
+    [
+        (("etl", "run-1", "spy", 2), "spy[2]"),
+        (("web", "run-1", "spy", -1), "web.spy (run run-1)"),
+        (("etl", "run-2", "spy", -1), "etl.spy (run run-2)"),
+        ((None, None, None, None), "unknown"),
+    ],
+)
+def test_a_refusal_is_shown_with_its_reader(run, reader, named):
+    (line,) = [line for line in cells(run(audits=[refusal(reader)])) if line[0].startswith("denied")]
+    assert line[:5] == ["denied (GET)", named, "extract", "return_value", "3"]
+    assert line[-1] == "not-in-scope"
+
+
+def test_a_refusal_without_method_and_reason_is_shown(run):
+    (line,) = [line for line in cells(run(audits=[refusal(method=None, reason=None)])) if line[0] == "denied"]
+    assert line[-1] == "-"
+
+
+def test_json_holds_outputs_and_accesses_and_no_key(run, xcom):
+    row = xcom()
+    shown = run([row], [refusal()], output="json")
+    document = json.loads(shown)
+    assert (document["dag_id"], document["run_id"]) == ("etl", "run-1")
+    assert [output["key"] for output in document["outputs"]] == ["return_value"]
+    assert [access["count"] for access in document["accesses"]] == [3]
+    assert row.content["wrapped_key"] not in shown

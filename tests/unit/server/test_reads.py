@@ -1,0 +1,178 @@
+"""Rows that Airflow's routes have found are decided on before they are answered."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from fastapi import HTTPException
+
+from airflow_provider_exclusive.access.hand_over import NoHandOverLookup
+from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.scope import OPEN
+from airflow_provider_exclusive.server import reads
+from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.reads import DECIDED, create_reads
+
+INTRUDER = TaskIdentity("etl", "run-1", "intruder")
+ONE, BY_INDEX, BY_SLICE = "get_xcom", "get_mapped_xcom_by_index", "get_mapped_xcom_by_slice"
+
+
+@pytest.fixture(autouse=True)
+def no_airflow(mocker):
+    mocker.patch.object(reads, "ServerHandOverLookup", return_value=NoHandOverLookup())
+    mocker.patch.object(reads.metrics, "find_stats", return_value=None)
+
+
+@pytest.fixture
+def read(ring, trail, session, producer):
+    """Call a route whose statement finds ``found``, and return what it answers."""
+
+    def read(found, *, route=ONE, keyring=ring, offset=None, map_index=-1, include_prior_dates=False, **changed):
+        field = "value" if route == ONE else "root"
+        create = create_reads(Decisions(keyring), trail)[route]
+        arguments = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "key": "return_value"} | changed
+        params = SimpleNamespace(map_index=map_index, offset=offset, include_prior_dates=include_prior_dates)
+        original = create(lambda **_: SimpleNamespace(**{field: found}))
+        return getattr(original(**arguments, params=params, session=session), field)
+
+    return read
+
+
+@pytest.fixture
+def row(put):
+    return put().to_row()
+
+
+def is_opened(row):
+    answer = Reference.from_answer(row).answer
+    return answer is not None and answer.data_key is not None
+
+
+# --- who is refused
+
+
+@pytest.mark.parametrize("route", [ONE, BY_INDEX])
+def test_an_intruder_is_refused(read, row, requesting, http, trail, at, route):
+    requesting(INTRUDER)
+    with pytest.raises(HTTPException) as refusal:
+        read(row, route=route)
+    assert refusal.value.status_code == 403
+    assert DECIDED not in http.scope
+    assert [(event, reason) for event, _, _, reason, _ in trail.events] == [("exclusive.denied", "not-in-scope")]
+
+
+def test_one_foreign_row_of_a_slice_refuses_it(read, row, put, requesting, scope):
+    requesting(INTRUDER)
+    with pytest.raises(HTTPException):
+        read([1, put(scope=OPEN).to_row(), row], route=BY_SLICE)
+
+
+@pytest.mark.parametrize(
+    ("is_known", "is_live", "reason"), [(False, True, "unknown-task"), (True, False, "task-has-ended")]
+)
+def test_a_consumer_that_does_not_run_is_refused(read, row, requesting, consumer, is_known, is_live, reason):
+    requesting(consumer if is_known else None, is_live=is_live)
+    with pytest.raises(HTTPException) as refusal:
+        read(row)
+    assert refusal.value.detail["reason"] == reason
+
+
+def test_a_malformed_row_goes_back_unopened(read, row, requesting, consumer):
+    requesting(consumer)
+    malformed = dict(row) | {"size": "large"}
+    assert read(malformed | {"data_key": "cGxhbnRlZA=="}) == malformed
+
+
+@pytest.mark.parametrize("key", ["none", "another"])
+def test_a_server_without_the_key_opens_nothing(read, row, requesting, raw_key, consumer, key):
+    requesting(consumer)
+    keyring = None if key == "none" else Keyring.from_raw_keys([raw_key("another deployment")])
+    assert not is_opened(read(row, keyring=keyring))
+
+
+@pytest.mark.parametrize("elsewhere", [{"map_index": 4}, {"key": "other"}, {"task_id": "other"}, {"run_id": "run-2"}])
+def test_a_row_of_another_coordinate_is_not_opened(read, row, requesting, consumer, elsewhere):
+    requesting(consumer)
+    assert not is_opened(read(row, **elsewhere))
+
+
+def test_without_a_request_nothing_is_decided(read, row, http):
+    assert read(row) == row
+    assert DECIDED not in http.scope
+
+
+def test_trouble_with_the_database_is_answered_503(read, row, requesting, mocker, consumer):
+    requesting(consumer)
+    mocker.patch.object(reads.callers, "find_caller", side_effect=ConnectionError)
+    with pytest.raises(HTTPException) as refusal:
+        read(row)
+    assert refusal.value.status_code == 503
+
+
+# --- who reads
+
+
+@pytest.mark.parametrize("plain", [None, 3, "text", {"a": 1}, []])
+def test_a_plain_value_passes_without_a_look_at_the_caller(read, requesting, session, http, plain):
+    requesting(None)
+    assert read(plain) is plain
+    assert http.scope[DECIDED]
+    assert not session.is_connected
+
+
+@pytest.mark.parametrize("route", [ONE, BY_INDEX])
+def test_a_consumer_gets_the_data_key(read, row, requesting, http, consumer, route):
+    requesting(consumer)
+    assert is_opened(read(row, route=route))
+    assert http.scope[DECIDED]
+
+
+def test_a_slice_is_answered_in_its_order(read, row, requesting, consumer):
+    requesting(consumer)
+    first, opened, last = read([1, row, "z"], route=BY_SLICE)
+    assert (first, last) == (1, "z")
+    assert is_opened(opened)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"include_prior_dates": True, "run_id": "run-2"}, {"offset": 0, "map_index": 4}],
+    ids=["an earlier run", "an offset"],
+)
+def test_a_request_for_several_covers_the_row_it_finds(read, row, requesting, consumer, request_):
+    requesting(consumer)
+    assert is_opened(read(row, **request_))
+
+
+# --- what is recorded
+
+
+def test_a_read_is_recorded_only_where_that_is_asked_for(read, row, requesting, trail, consumer, at):
+    requesting(consumer)
+    trail.mode = "all"
+    read(row)
+    assert trail.events == [("exclusive.read", str(consumer), at, "in-scope", "GET")]
+
+
+@pytest.mark.parametrize(("mode", "is_connected"), [("all", False), ("denied", True)])
+def test_the_connection_is_returned_before_a_line_is_written(
+    read, row, requesting, trail, session, consumer, mode, is_connected
+):
+    requesting(consumer)
+    trail.mode = mode
+    read(row)
+    assert session.is_connected is is_connected
+
+
+def test_an_open_value_is_not_recorded(read, put, requesting, trail):
+    requesting(INTRUDER)
+    trail.mode = "all"
+    assert is_opened(read(put(scope=OPEN).to_row()))
+    assert trail.events == []
+
+
+def test_routes_are_those_that_return_values():
+    assert set(create_reads(None, None)) == {ONE, BY_INDEX, BY_SLICE}

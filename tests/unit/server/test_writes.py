@@ -1,0 +1,98 @@
+"""A sealed key is opened for the task that wrote it, before Airflow stores the row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fastapi import HTTPException
+
+from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
+from airflow_provider_exclusive.format.reference import Reference, escape
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.writes import create_writes
+
+
+@pytest.fixture
+def write(ring, trail, session):
+    """Call the route and return what it stores."""
+
+    def write(value, *, at, keyring=ring):
+        (create,) = create_writes(Decisions(keyring), trail).values()
+        coordinates = {"dag_id": at.dag_id, "run_id": at.run_id, "task_id": at.task_id, "map_index": at.map_index}
+        return create(lambda **arguments: arguments["value"])(**coordinates, key=at.key, session=session, value=value)
+
+    return write
+
+
+@pytest.fixture
+def sealed(put, make_store, ring):
+    """A row as a worker without the private key writes it."""
+    worker = replace(make_store(), keys=ServerDataKeys(ring.keys[0].public))
+    return put(into=worker).to_row()
+
+
+# --- what is refused
+
+
+def refusal_of(write, value, at):
+    with pytest.raises(HTTPException) as refusal:
+        write(value, at=at)
+    assert refusal.value.status_code == 403
+    return refusal.value.detail["reason"]
+
+
+def test_a_sealed_key_of_another_task_is_refused(write, requesting, sealed, at):
+    requesting(TaskIdentity("etl", "run-1", "intruder"), method="POST")
+    assert refusal_of(write, sealed, at) == "foreign-sealed-key"
+
+
+def test_a_sealed_key_for_another_key_is_refused(write, requesting, sealed, at, producer):
+    requesting(producer, method="POST")
+    assert refusal_of(write, sealed, replace(at, key="other")) == "foreign-sealed-key"
+
+
+@pytest.mark.parametrize("change", [{"sealed_key": "AAAA"}, {"sealed_key": None}, {"size": 10}, {"key_id": "0" * 32}])
+def test_a_sealed_key_that_does_not_open_is_refused(write, requesting, sealed, at, producer, trail, change):
+    requesting(producer, method="POST")
+    assert refusal_of(write, sealed | change, at) == "sealed-key-refused"
+    assert [event for event, *_ in trail.events] == ["exclusive.write_denied"]
+
+
+def test_an_unknown_writer_of_a_sealed_key_is_answered_503(write, requesting, sealed, at):
+    requesting(None, method="POST")
+    with pytest.raises(HTTPException) as refusal:
+        write(sealed, at=at)
+    assert refusal.value.status_code == 503
+
+
+# --- what is stored
+
+
+def test_a_sealed_key_is_stored_as_a_wrapped_key(write, requesting, sealed, at, producer):
+    requesting(producer, method="POST")
+    stored = Reference.from_row(write(sealed, at=at))
+    assert stored.sealed_key is None
+    assert len(stored.wrapped_key) > 32
+
+
+def test_without_the_private_key_it_stays_sealed(write, requesting, sealed, at, producer):
+    requesting(producer, method="POST")
+    assert write(sealed, at=at, keyring=None) == sealed
+
+
+def test_without_a_request_it_stays_sealed(write, sealed, at):
+    assert write(sealed, at=at) == sealed
+
+
+@pytest.mark.parametrize("value", [None, 3, {"sealed_key": "x"}, escape({"sealed_key": "x"})])
+def test_a_plain_value_is_stored_untouched(write, requesting, at, producer, value):
+    requesting(producer, method="POST")
+    assert write(value, at=at) is value
+
+
+def test_a_reference_with_a_wrapped_key_is_stored_untouched(write, put, requesting, at, producer):
+    row = put().to_row()
+    requesting(producer, method="POST")
+    assert write(row, at=at) is row
