@@ -368,8 +368,17 @@ class TestWrites:
         assert response.status_code in (403, 404)
         assert ("stranger", -1, "return_value") not in read_rows(world.dag_id, world.run_id)
 
-    def test_a_task_writes_and_deletes_its_own_also_after_it_ended(self, world):
+    @pytest.mark.parametrize("method", ["POST", "DELETE"])
+    def test_a_task_that_ended_long_ago_writes_nothing(self, world, method):
         world.set_state("success", end_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), task_id="stranger")
+
+        response = world.write(method, "stranger", key="own", by="stranger", json={"a": 1})
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "task-has-ended"
+
+    def test_a_task_writes_and_deletes_its_own_just_after_it_ended(self, world):
+        world.set_state("success", end_date=datetime.datetime.now(datetime.UTC), task_id="stranger")
 
         assert world.write("POST", "stranger", key="own", by="stranger", json={"a": 1}).status_code == 201
         assert world.row("stranger", "own") == {"a": 1}
