@@ -110,11 +110,35 @@ class TestRefusals:
         assert type(caught.value) is kind
         assert str(caught.value) == said
 
-    @pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request", b":7", b"+OK", b"*1", b"$x", b"$", b"$-", b"", b"_"])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b"HTTP/1.1 400 Bad Request",
+            b":7",
+            b"+OK",
+            b"*1",
+            b"$x",
+            b"$",
+            b"$-",
+            b"$--5",
+            b"$-2",
+            b"$" + b"9" * 5000,
+            b"",
+            b"_",
+        ],
+    )
     def test_what_is_no_bulk_reply_is_not_taken_for_one(self, line):
         with pytest.raises(exceptions.InvalidResponse, match="Protocol error") as caught:
             read(Scripted(line + b"\r\n"), "key")
         assert repr(line[:20]) in str(caught.value)
+
+    def test_a_value_longer_than_its_length_is_noticed(self):
+        with pytest.raises(exceptions.InvalidResponse, match="longer than its length"):
+            read(Scripted(b"$5\r\nvalueXX"), "key")
+
+    def test_a_line_without_an_end_is_given_up(self):
+        with pytest.raises(exceptions.InvalidResponse, match="does not end"):
+            read(Scripted(b"$" * 200_000), "key")
 
     @pytest.mark.parametrize("replies", [[b""], [b"$5", b""], [b"$5\r\nva", b""], [b"$5\r\nvalue", b""]])
     def test_a_server_that_hangs_up_is_named(self, replies):
