@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,6 +162,22 @@ def test_an_object_that_compares_elementwise_is_refused_like_any_other():
 def test_a_consumer_with_a_bad_field_is_refused(build):
     with pytest.raises(InvalidScopeError):
         build()
+
+
+OBJECTS = {
+    "an operator": (SimpleNamespace(task_id="load"), "write 'load'"),
+    "the output of a decorated task": (SimpleNamespace(operator=SimpleNamespace(task_id="load")), "write 'load'"),
+    "a decorated function": (SimpleNamespace(kwargs={"task_id": "load"}), "write 'load'"),
+    "a task group": (SimpleNamespace(group_id="etl", task_id=None), r"write 'etl\.\*'"),
+    "a group without an id": (SimpleNamespace(group_id=None, kwargs={}), "of type SimpleNamespace"),
+}
+
+
+@pytest.mark.parametrize(("value", "taught"), OBJECTS.values(), ids=OBJECTS)
+def test_a_task_itself_is_refused_with_the_id_to_write(value, taught):
+    for spec in (value, [value], {"rows": [value]}):
+        with pytest.raises(InvalidScopeError, match=taught):
+            ScopeDeclaration.parse(spec)
 
 
 # --- the caller

@@ -109,7 +109,7 @@ def test_every_read_has_a_line(log):
 
 
 @pytest.mark.parametrize(("times", "count", "updates"), [(1, 1, 0), (2, 2, 1), (3, 2, 1), (4, 4, 2), (1000, 512, 9)])
-def test_a_repeated_refusal_has_one_line_updated_ever_more_rarely(log, times, count, updates):
+def test_a_repeated_refusal_has_one_line_updated_more_rarely(log, times, count, updates):
     record(AuditTrail("denied"), times=times)
     assert log.counts == [count]
     assert log.updates == updates

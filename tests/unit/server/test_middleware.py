@@ -130,7 +130,7 @@ def test_where_it_cannot_attach_a_plain_value_passes(attach):
     assert answer(Answering(b'{"value": 1}'), scope_of()) == (200, [(b"x", b"y")], b'{"value": 1}')
 
 
-def test_it_attaches_once_by_the_first_scope_with_an_application(attach):
+def test_it_attaches_once_by_the_first_application_it_sees(attach):
     async def connect():
         outermost = ExclusiveMiddleware(Answering(b""))
         for scope in ({"type": "lifespan"}, scope_of(), scope_of()):
