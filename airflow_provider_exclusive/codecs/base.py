@@ -7,7 +7,7 @@ A codec's name is authenticated with the payload, and a value is decoded only af
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.buffers import Chunk
@@ -52,6 +52,33 @@ class Codec(ABC):
 
         :raises CodecError: if that fails, for example because an optional library is not installed here.
         """
+
+
+    def accepts_part(self, value: Any) -> bool:
+        """Return whether this codec handles ``value`` within an object that it encodes."""
+        return self.accepts(value)
+
+    def encode_within(self, value: Any, pack: Callable[[Any], bytes]) -> bytes:  # noqa: ARG002  # for subclasses
+        """
+        Return the encoded value, for a place inside another value.
+
+        :param pack: encodes the parts of ``value``, which are plain data and may hold values of any codec.
+        :raises CodecError: as :meth:`encode`.
+        """
+        return self.encode(value)
+
+    def decode_within(self, encoded: bytes, unpack: Callable[[bytes], Any]) -> Any:  # noqa: ARG002  # for subclasses
+        """
+        Return the value that :meth:`encode_within` was given.
+
+        :param unpack: decodes what ``pack`` has encoded.
+        :raises CodecError: as :meth:`decode`.
+        """
+        return self.decode(encoded)
+
+    def parts_of(self, state: Any) -> Iterable[tuple[str, Any]]:
+        """Return the parts of what ``pack`` was given, each with its place in the object."""
+        return [("", state)]
 
 
 class CodecRegistry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import traceback
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import CodecError
@@ -36,18 +37,25 @@ def origin(failure: BaseException) -> str:
 
 
 def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the keys and items of a dict, list or tuple, each with its place in it."""
+    """Yield the keys and items of a container, each with its place in it."""
     if isinstance(value, dict):
         for position, (key, item) in enumerate(value.items()):
             yield f", key {position}", key
             yield f", item {position}", item
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple, deque)):
         yield from ((f"[{position}]", item) for position, item in enumerate(value))
+    elif isinstance(value, (set, frozenset)):
+        yield from ((", one of a set", item) for item in value)
 
 
-def place_of(part: Any, whole: Any) -> str:
-    """Return the place of the object ``part`` within ``whole``, such as ``the value, item 2[0]``."""
-    waiting, seen = [("the value", whole)], set()
+def place_of(part: Any, parts: Iterable[tuple[str, Any]]) -> str:
+    """
+    Return the place of the object ``part``, such as ``the value, item 2[0]``.
+
+    :param parts: the objects to search, each with its place.
+    """
+    waiting, seen = list(parts), set()
+    whole = waiting[0][0] if waiting else ""
     while waiting:
         place, candidate = waiting.pop()
         if candidate is part:
@@ -55,9 +63,7 @@ def place_of(part: Any, whole: Any) -> str:
         if id(candidate) not in seen:
             seen.add(id(candidate))
             waiting += [(place + name, item) for name, item in parts_of(candidate)]
-            if isinstance(candidate, (set, frozenset)):
-                waiting += [(f"{place}, one of a set", item) for item in candidate]
-    return "the value, somewhere"
+    return f"{whole}, somewhere"
 
 
 def _way_out(value: Any) -> str:

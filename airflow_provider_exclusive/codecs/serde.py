@@ -1,9 +1,9 @@
 """
-Airflow's own serialization as a codec: dataclasses, attrs and pydantic classes, and what Airflow itself registers.
+Airflow's own serialization as a codec, for classes that define it (``serialize`` and ``deserialize``), and what Airflow
+itself registers. It also decodes objects of other classes that earlier releases pushed.
 
 A class is restored only if Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format loses some
-types, for instance a dataclass inside a dataclass. Such a value is refused when it is pushed, where the traceback
-points at the task to fix.
+types. Such a value is refused when it is pushed, where the traceback points at the task to fix.
 """
 
 from __future__ import annotations
@@ -25,6 +25,25 @@ from airflow_provider_exclusive.exceptions import CodecError
 _READABLE_CHARACTERS: Final = 200
 _TABLES: Final = ArrowCodec()
 """Encodes tables, arrays and their scalars exactly, so that two of them can be compared."""
+
+
+class AirflowClasses:
+    """What Airflow says about classes: its options, and what its own serialization is for."""
+
+    def allows(self, name: str) -> bool:
+        """Return whether ``[core] allowed_deserialization_classes``, or an operator of the Dag, lists the class."""
+        from airflow.sdk import serde
+
+        return bool(serde._match(name)) or name in serde._extra_allowed  # noqa: SLF001  # there is no public way to ask
+
+    def serializes(self, kind: type) -> bool:
+        """Return whether ``kind`` defines ``serialize`` and ``deserialize``, or is registered with Airflow."""
+        from airflow.sdk import serde
+
+        if hasattr(kind, "__pydantic_fields__") and hasattr(kind, "model_dump"):
+            return False  # Airflow would validate it again
+        is_registered = f"{kind.__module__}.{kind.__qualname__}" in serde._serializers  # noqa: SLF001  # likewise
+        return is_registered or (hasattr(kind, "serialize") and hasattr(kind, "deserialize"))
 
 
 class SerdeCodec(Codec):
@@ -110,7 +129,8 @@ def _first_difference(value: Any, restored: Any, place: str) -> str | None:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the parts of ``value``, each with its place."""
-    yield from parts_of(value)
+    if isinstance(value, (dict, list, tuple)):
+        yield from parts_of(value)
     if _is_built_from_fields(value):
         yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
 

@@ -8,16 +8,23 @@ A subclass is never reduced to its base class. A value that has no entry in
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgpack
 
 from airflow_provider_exclusive.buffers import Chunk, fresh_memory
 from airflow_provider_exclusive.codecs.base import Codec
-from airflow_provider_exclusive.codecs.errors import place_of, qualified_name, refusal
+from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
 from airflow_provider_exclusive.codecs.msgpack import extensions
-from airflow_provider_exclusive.codecs.msgpack.nesting import MAX_LEVELS, MAX_NESTED_OBJECTS, measure_nesting, too_deep
+from airflow_provider_exclusive.codecs.msgpack.places import Places
+from airflow_provider_exclusive.codecs.msgpack.nesting import (
+    MAX_LEVELS,
+    MAX_NESTED_OBJECTS,
+    TooDeepError,
+    measure_nesting,
+    too_deep,
+)
 from airflow_provider_exclusive.exceptions import CodecError
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
@@ -103,13 +110,13 @@ class _Encoder:
         self._nested = nested
         self._unicode_errors = unicode_errors
         self._packers: list[msgpack.Packer] = []
-        self._outermost: Any = None
+        self._places = Places()
         self._depth = 0
         self._levels = 0
 
     def pack_outermost(self, value: Any) -> Chunk:
         """Return a view of the packer's memory."""
-        self._outermost = value
+        self._places.enter(value, [("the value", value)])
         try:
             self._pack(value)
             view: memoryview = self._packers[0].getbuffer()
@@ -142,20 +149,29 @@ class _Encoder:
 
     def _extend(self, value: Any) -> msgpack.ExtType:
         extension = extensions.find(value)
-        if extension is not None:
-            return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
         try:
+            if extension is not None:
+                return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
             return msgpack.ExtType(extensions.NESTED, self._encode_nested(value))
+        except TooDeepError:
+            raise
         except CodecError as refused:
-            if value is self._outermost:
-                raise
-            raise CodecError(f"In {place_of(value, self._outermost)}: {refused}") from refused.__cause__
+            raise self._places.named(refused, value) from refused.__cause__
 
     def _encode_nested(self, value: Any) -> bytes:
         for codec in self._nested.values():
-            if codec.accepts(value):
-                return codec.name.encode() + b"\0" + codec.encode(value)
+            if codec.accepts_part(value) if self._places.are_in_object else codec.accepts(value):
+                return codec.name.encode() + b"\0" + codec.encode_within(value, self._packer_of_parts(value, codec))
         raise refusal(value)
+
+    def _packer_of_parts(self, value: Any, codec: Codec) -> Callable[[Any], bytes]:
+        def pack(state: Any) -> bytes:
+            self._places.enter(value, codec.parts_of(state))
+            encoded: bytes = self._pack(state)
+            self._places.leave()
+            return encoded
+
+        return pack
 
 
 class _Decoder:
@@ -194,7 +210,7 @@ class _Decoder:
                 "An encoded msgpack value contains a value of a codec that is not available here; expected one of "
                 f"{', '.join(sorted(self._nested)) or 'none'}."
             )
-        return codec.decode(encoded)
+        return codec.decode_within(encoded, self.unpack)
 
 
 def _without_packer(value: Any) -> list[Chunk] | None:
