@@ -53,7 +53,6 @@ class Codec(ABC):
         :raises CodecError: if that fails, for example because an optional library is not installed here.
         """
 
-
     def accepts_part(self, value: Any) -> bool:
         """Return whether this codec handles ``value`` within an object that it encodes."""
         return self.accepts(value)

@@ -133,16 +133,17 @@ def parts_of_state(state: Any, declared: tuple[str, ...]) -> Iterator[tuple[str,
 
     :param declared: the fields of the class, whose order some states follow.
     """
-    if isinstance(state, dict) and "__pydantic_fields_set__" in state:
-        for group in ("__dict__", "__pydantic_extra__", "__pydantic_private__"):
-            yield from (state.get(group) or {}).items()
-    elif isinstance(state, dict):
-        yield from state.items()
-    elif is_with_slots(state):
-        for attributes in state:
-            yield from (attributes or {}).items()
-    elif isinstance(state, list) and len(state) == len(declared):
+    if isinstance(state, list) and len(state) == len(declared):
         yield from zip(declared, state, strict=True)
+        return
+    groups = [state]
+    if isinstance(state, dict) and "__pydantic_fields_set__" in state:
+        groups = [state.get(name) for name in ("__dict__", "__pydantic_extra__", "__pydantic_private__")]
+    elif is_with_slots(state):
+        groups = list(state)
+    for attributes in groups:
+        if isinstance(attributes, dict):
+            yield from attributes.items()
 
 
 def is_with_slots(state: Any) -> bool:

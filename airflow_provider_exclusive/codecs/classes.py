@@ -111,9 +111,9 @@ class ClassesCodec(Codec):
     def parts_of(self, state: Any) -> Iterator[tuple[str, Any]]:
         """Return the attributes of an object, each with its name."""
         _, content, *fields = state
-        found = list(class_states.parts_of_state(content, tuple((fields or [None])[0] or ())))
-        yield from ((f".{name}", part) for name, part in found)
-        yield ("", content)
+        yield ("", content)  # searched last
+        for name, part in class_states.parts_of_state(content, tuple((fields or [None])[0] or ())):
+            yield f".{name}", part
 
     def _name_of(self, value: Any) -> str:
         kind = type(value)

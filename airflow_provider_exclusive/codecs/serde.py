@@ -1,6 +1,7 @@
 """
-Airflow's own serialization as a codec, for classes that define it (``serialize`` and ``deserialize``), and what Airflow
-itself registers. It also decodes objects of other classes that earlier releases pushed.
+Airflow's own serialization as a codec, for classes that define it and for what Airflow itself registers.
+
+It also decodes objects of other classes that earlier releases pushed.
 
 A class is restored only if Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format loses some
 types. Such a value is refused when it is pushed, where the traceback points at the task to fix.

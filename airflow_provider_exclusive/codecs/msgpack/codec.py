@@ -7,6 +7,7 @@ A subclass is never reduced to its base class. A value that has no entry in
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
@@ -17,7 +18,6 @@ from airflow_provider_exclusive.buffers import Chunk, fresh_memory
 from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
 from airflow_provider_exclusive.codecs.msgpack import extensions
-from airflow_provider_exclusive.codecs.msgpack.places import Places
 from airflow_provider_exclusive.codecs.msgpack.nesting import (
     MAX_LEVELS,
     MAX_NESTED_OBJECTS,
@@ -25,6 +25,7 @@ from airflow_provider_exclusive.codecs.msgpack.nesting import (
     measure_nesting,
     too_deep,
 )
+from airflow_provider_exclusive.codecs.msgpack.places import Places
 from airflow_provider_exclusive.exceptions import CodecError
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
@@ -38,6 +39,7 @@ _MALFORMED: Final = (
     LookupError,
     RecursionError,
     MemoryError,
+    re.error,
     struct.error,
     msgpack.UnpackException,
 )
@@ -90,6 +92,11 @@ class MsgpackCodec(Codec):
         """
         try:
             return _Decoder(self._nested).unpack(encoded)
+        except ImportError as failure:
+            raise CodecError(
+                f"A value needs the module {failure.name!r}, which cannot be imported here. Install the same packages "
+                "for producer and consumer."
+            ) from None
         except _MALFORMED as failure:
             raise CodecError(
                 f"An encoded msgpack value of {len(encoded):,} bytes is invalid ({type(failure).__name__}). Clear and "
@@ -132,10 +139,25 @@ class _Encoder:
         packer = self._packer()
         self._depth += 1
         self._levels += levels
-        encoded = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
+        encoded = packer.pack(self._unmistakable(value) if types & _MISTAKEN else value)
         self._levels -= levels
         self._depth -= 1
         return encoded
+
+    def _unmistakable(self, value: Any) -> Any:
+        """Return a copy of ``value`` in which every bytearray is marked as one."""
+        if type(value) is bytearray:
+            return msgpack.ExtType(extensions.BYTEARRAY.code, bytes(value))
+        if type(value) is list:
+            return [self._unmistakable(item) for item in value]
+        if type(value) is dict:
+            return {self._checked(key): self._unmistakable(item) for key, item in value.items()}
+        return self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        if type(value) in _MISTAKEN:
+            raise self._places.named(refusal(value), value)
+        return value
 
     def _packer(self) -> msgpack.Packer:
         if self._depth > MAX_NESTED_OBJECTS:
@@ -228,20 +250,3 @@ def _in_memory(text: str) -> memoryview:
         part = text[begin : begin + _LARGE_TEXT].encode("ascii")
         memory[begin : begin + len(part)] = part
     return memory
-
-
-def _unmistakable(value: Any) -> Any:
-    """Return a copy of ``value`` in which every bytearray is marked as one."""
-    if type(value) is bytearray:
-        return msgpack.ExtType(extensions.BYTEARRAY.code, bytes(value))
-    if type(value) is list:
-        return [_unmistakable(item) for item in value]
-    if type(value) is dict:
-        return {_checked(key): _unmistakable(item) for key, item in value.items()}
-    return _checked(value)
-
-
-def _checked(value: Any) -> Any:
-    if type(value) in _MISTAKEN:
-        raise refusal(value)
-    return value
