@@ -24,6 +24,7 @@ from airflow_provider_exclusive.codecs.errors import origin, parts_of, qualified
 from airflow_provider_exclusive.exceptions import CodecError
 
 _READABLE_CHARACTERS: Final = 200
+_MOMENTS: Final = ("datetime.datetime", "pendulum.datetime.DateTime")
 _TABLES: Final = ArrowCodec()
 """Encodes tables, arrays and their scalars exactly, so that two of them can be compared."""
 
@@ -69,6 +70,7 @@ class SerdeCodec(Codec):
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
+        _refuse_naive(serialized, value)
         if _is_built_from_fields(value) or not _keeps_class(serialized, value):
             self._verify(value, encoded)
         return encoded
@@ -99,6 +101,23 @@ class SerdeCodec(Codec):
         place = _first_difference(value, self.decode(encoded), "the value")
         if place is not None:
             raise refusal(value, f"Airflow's serialization would not restore {place} exactly")
+
+
+def _refuse_naive(serialized: Any, value: Any) -> None:
+    """Refuse what Airflow stores as seconds since 1970 by the clock of this worker."""
+    if isinstance(serialized, list):
+        for item in serialized:
+            _refuse_naive(item, value)
+    elif isinstance(serialized, dict):
+        content = serialized.get("__data__")
+        if serialized.get("__classname__") in _MOMENTS and isinstance(content, dict) and not content.get("tz"):
+            raise CodecError(
+                f"A value of type {qualified_name(value)} cannot be encoded: its serialize() returns a datetime "
+                "without a time zone, and Airflow would restore another hour on a worker in another time zone. Give "
+                "it a zone, as in value.astimezone(datetime.UTC), or return value.isoformat() from serialize()."
+            )
+        for item in serialized.values():
+            _refuse_naive(item, value)
 
 
 def _keeps_class(serialized: Any, value: Any) -> bool:
