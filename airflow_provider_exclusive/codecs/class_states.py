@@ -1,4 +1,4 @@
-"""Classes whose objects are a name and a state: which they are, what fields they declare, what their state consists of."""
+"""Classes whose objects are a name and a state: which they are, which fields they declare, what a state consists of."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _why_not_found(kind: type) -> str | None:
     return None
 
 
-def _why_not_rebuilt(kind: type) -> str | None:
+def _why_not_rebuilt(kind: Any) -> str | None:
     if issubclass(kind, enum.Enum):
         return None
     if not _is_reduced_by_python(kind):
@@ -76,7 +76,7 @@ def _why_not_rebuilt(kind: type) -> str | None:
     return None if is_stateful(kind) else "its class has no state that Python can take"
 
 
-def _is_reduced_by_python(kind: type) -> bool:
+def _is_reduced_by_python(kind: Any) -> bool:
     return kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
 
 

@@ -52,7 +52,7 @@ class ClassesCodec(Codec):
 
     def accepts(self, value: Any) -> bool:
         """Return whether ``value`` is an object with a state, and has no serialization of its own."""
-        kind = type(value)
+        kind: type = type(value)
         return class_states.is_stateful(kind) and not self._rules.serializes(kind)
 
     def accepts_part(self, value: Any) -> bool:
@@ -81,7 +81,7 @@ class ClassesCodec(Codec):
 
         :raises CodecError: if the class cannot be found by its name, or is not allowed.
         """
-        kind = type(value)
+        kind: type = type(value)
         name = self._name_of(value)
         if isinstance(value, enum.Enum):
             return pack([name, _member(value)])
@@ -116,7 +116,7 @@ class ClassesCodec(Codec):
             yield f".{name}", part
 
     def _name_of(self, value: Any) -> str:
-        kind = type(value)
+        kind: type = type(value)
         reason = class_states.why_not(kind)
         if reason is not None:
             raise CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {reason}.")
@@ -211,7 +211,7 @@ def _check_fields(kind: type, state: Any, recorded: Any) -> None:
 
 def _rebuild(kind: type, state: Any) -> Any:
     try:
-        rebuilt = object.__new__(kind)
+        rebuilt: Any = object.__new__(kind)
         if state is not None:
             _set_state(rebuilt, state)
     except Exception as failure:  # noqa: BLE001  # __setstate__ of any class may raise anything

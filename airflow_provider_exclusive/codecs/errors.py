@@ -19,13 +19,17 @@ def qualified_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def refusal(value: Any, because: str = "no codec restores exactly this type") -> CodecError:
+def refusal(
+    value: Any, because: str = "no codec restores exactly this type", *, way_out: str | None = None
+) -> CodecError:
     """
     Return the error for a value that cannot be encoded.
 
     :param because: the reason; never a part of the value.
+    :param way_out: what to do instead; None means what applies to values of this kind.
     """
-    return CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {because}. {_way_out(value)}")
+    kind = qualified_name(value)
+    return CodecError(f"A value of type {kind} cannot be encoded: {because}. {way_out or _way_out(value)}")
 
 
 def origin(failure: BaseException) -> str:

@@ -54,11 +54,18 @@ def pack(values: Any, labels: Labels, where: str) -> Packed:
         return ["nullable", dtype.name], _to_arrow(values.array)
     for known, packer in _packers(pd):
         if isinstance(dtype, known):
-            return packer(values.array, labels)
+            return _packed_by(packer, values.array, labels, where)
     raise CodecError(
         f"A pandas object cannot be encoded: {where} has the dtype {dtype}, which Arrow does not restore exactly. "
         "Convert it with .astype(...), or drop it."
     )
+
+
+def _packed_by(packer: Callable[[Any, Labels], Packed], array: Any, labels: Labels, where: str) -> Packed:
+    try:
+        return packer(array, labels)
+    except CodecError as failure:
+        raise CodecError(f"A pandas object cannot be encoded: {where}: {failure}") from None
 
 
 def unpack(description: list[Any], column: Any, labels: Labels) -> Any:

@@ -13,7 +13,7 @@ import struct
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import PosixPath, PurePosixPath
 from typing import Any, Final
@@ -55,7 +55,11 @@ class Extension:
 
 def find(value: Any) -> Extension | None:
     """Return the extension for the exact type of ``value``, or None."""
-    return _BY_TYPE.get(type(value)) or _BY_NAME.get(qualified_name(value))
+    return _BY_TYPE.get(type(value)) or _BY_NAME.get(qualified_name(value)) or _zone_of(value)
+
+
+def _zone_of(value: Any) -> Extension | None:
+    return _ZONE if isinstance(value, tzinfo) else None
 
 
 def _sequence(kind: Callable[[list[Any]], Any]) -> tuple[Callable[[Any, Pack], bytes], Callable[[bytes, Unpack], Any]]:
