@@ -95,6 +95,8 @@ def _same_state(value, other):
 def _same_array(value, other):
     if value.dtype != other.dtype or value.shape != other.shape or value.flags.writeable != other.flags.writeable:
         return False
+    if value.dtype == object:
+        return _same_items(value.ravel().tolist(), other.ravel().tolist())
     return np.array_equal(value, other) if value.dtype.names else value.tobytes() == other.tobytes()
 
 
@@ -130,6 +132,14 @@ def _same_index(value, other):
         and type(value) is type(other)
         and same(list(value.names), list(other.names))
     )
+
+
+def _same_extension_array(value, other):
+    try:
+        pd.testing.assert_extension_array_equal(value, other)
+    except AssertionError:
+        return False
+    return value.dtype == other.dtype
 
 
 def _same_decimal(value, other):
@@ -170,6 +180,7 @@ _COMPARISONS = (
     ((np.generic,), lambda value, other: value.dtype == other.dtype and value.tobytes() == other.tobytes()),
     ((pd.DataFrame, pd.Series), _same_pandas),
     ((pd.Index,), _same_index),
+    ((pd.api.extensions.ExtensionArray,), _same_extension_array),
     ((type(pd.NaT), type(pd.NA)), lambda value, other: value is other),
     ((pd.Timestamp,), lambda value, other: repr(value) == repr(other) and value.unit == other.unit and value == other),
     ((pl.DataFrame, pl.Series), _same_polars),

@@ -97,6 +97,25 @@ def decode_scalar(body: memoryview, plain: Codec) -> Any:
     return decode_series(body, plain).iloc[0]
 
 
+def encode_extension_array(array: Any, plain: Codec) -> list[Any]:
+    """
+    Return the stream of one of pandas' own arrays, as ``unique()`` returns them, as a Series.
+
+    :raises CodecError: if its dtype cannot be restored exactly.
+    """
+    import pandas as pd
+
+    series = pd.Series(array, copy=False)
+    if type(series.array) is not type(array):
+        raise refusal(array, "a Series does not restore it exactly; return array.to_numpy()")
+    return encode_series(series, plain)
+
+
+def decode_extension_array(body: memoryview, plain: Codec) -> Any:
+    """Return the array."""
+    return decode_series(body, plain).array
+
+
 def encode_missing(value: Any, _: Codec) -> list[bytes]:
     """Return the name of ``pandas.NaT`` or ``pandas.NA``."""
     import pandas as pd

@@ -109,8 +109,7 @@ def _pytz(text: str) -> Any:
     if not localized:
         return pytz.timezone(name)
     offset, saving, abbreviation = localized
-    zone = pytz.tzinfo.unpickler(name, int(offset), int(saving), abbreviation)
-    return zone
+    return pytz.tzinfo.unpickler(name, int(offset), int(saving), abbreviation)
 
 
 def _pytz_utc(_: str) -> Any:
@@ -136,16 +135,14 @@ def _bson(text: str) -> Any:
 
     offset, name = _offset_and_name(text)
     is_utc = (offset, name) == (timedelta(0), "UTC")
-    zone = tz_util.utc if is_utc else tz_util.FixedOffset(offset, name)
-    return zone
+    return tz_util.utc if is_utc else tz_util.FixedOffset(offset, name)
 
 
 def _psycopg2(text: str) -> Any:
     from psycopg2.tz import FixedOffsetTimezone
 
     offset, name = _offset_and_name(text)
-    zone = FixedOffsetTimezone(offset, None if name == "None" else name)
-    return zone
+    return FixedOffsetTimezone(offset, None if name == "None" else name)
 
 
 def _offset_and_name(text: str) -> tuple[timedelta, str]:
