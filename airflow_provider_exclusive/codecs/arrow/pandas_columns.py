@@ -20,6 +20,8 @@ Packed = tuple[list[Any], Any]
 """The description (plain data), and the Arrow array, or None if the description is complete without one."""
 
 _NUMPY_KINDS: Final = "biufMm"
+_UNITS: Final = ("s", "ms", "us", "ns")
+_TEXT: Final = ("text", "objects-text")
 _NULLABLE: Final = frozenset(
     {"boolean", "Float32", "Float64"} | {f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 )
@@ -80,7 +82,29 @@ def unpack(description: list[Any], column: Any, labels: Labels) -> Any:
         raise CodecError(
             "An encoded pandas object has an unknown dtype. Read it with a newer release of airflow-provider-exclusive."
         )
+    if column is not None and not _is_written_for(kind, rest, column.type):
+        raise CodecError(
+            f"An encoded pandas object has a column of the Arrow type {column.type}, which its dtype does not have. "
+            "Clear and re-run the producer task."
+        )
     return unpacker(rest, column, labels)
+
+
+def _is_written_for(kind: str, rest: list[Any], arrow_type: Any) -> bool:
+    """Return whether :func:`pack` writes this Arrow type; any other one might need much more memory than its bytes."""
+    import numpy as np
+    import pyarrow as pa
+
+    if kind == "arrow":
+        return True
+    if kind in _TEXT:
+        return arrow_type in (pa.string(), pa.large_string())
+    if kind == "nullable":
+        return rest[0] in _NULLABLE and arrow_type == pa.type_for_alias(rest[0].lower().replace("boolean", "bool"))
+    if kind != "numpy":
+        return bool(pa.types.is_integer(arrow_type))
+    dtype = np.dtype(rest[0])
+    return dtype.kind in _NUMPY_KINDS and arrow_type == _to_arrow(np.empty(0, dtype)).type
 
 
 def _to_arrow(array: Any) -> Any:
@@ -168,6 +192,8 @@ def _unpack_zoned(rest: list[Any], column: Any, _: Labels) -> Any:
     import pandas as pd
 
     unit, zone = rest
+    if unit not in _UNITS:
+        raise CodecError("An encoded pandas object has an unknown unit of time. Clear and re-run the producer task.")
     moments = pd.DatetimeIndex(column.to_numpy().view(f"M8[{unit}]"))
     return moments.tz_localize("UTC").tz_convert(time_zones.restore(zone)).array
 
