@@ -79,4 +79,5 @@ def _store() -> ExclusiveStore:
         codecs=create_codecs(allow_cloudpickle=settings.allow_cloudpickle),
         inline_bytes=settings.inline_bytes,
         ttl_seconds=settings.ttl_seconds,
+        max_value_bytes=settings.max_value_bytes,
     )
