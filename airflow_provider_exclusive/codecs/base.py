@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.ways_out import way_out_for
 from airflow_provider_exclusive.exceptions import CodecError
 
 
@@ -113,9 +114,8 @@ class CodecRegistry:
             if not codec.on_request_only and codec.accepts(value):
                 return codec
         raise CodecError(
-            f"No codec accepts a value of type {type(value).__module__}.{type(value).__qualname__}. Return plain data, "
-            "a dataclass, a DataFrame or an array; or, if [exclusive] allow_cloudpickle is on, request "
-            "codec='cloudpickle'."
+            f"No codec accepts a value of type {type(value).__module__}.{type(value).__qualname__}. "
+            f"{way_out_for(value)}"
         )
 
     def _named(self, name: str) -> Codec:

@@ -45,6 +45,11 @@ def is_stateful(kind: type) -> bool:
 def why_not(kind: type) -> str | None:
     """Return why objects of ``kind`` cannot be rebuilt from a name and a state, and what to do; None if they can."""
     bases = (_NO_VALUES.get(f"{base.__module__}.{base.__qualname__}") for base in kind.__mro__)
+    if hasattr(kind, "_sa_class_manager"):
+        return (
+            "it belongs to a database session; return its columns, as in {column.key: getattr(value, column.key) for "
+            "column in value.__table__.columns}"
+        )
     return next(filter(None, bases), None) or _why_not_found(kind) or _why_not_rebuilt(kind)
 
 

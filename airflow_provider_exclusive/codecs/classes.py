@@ -119,6 +119,8 @@ class ClassesCodec(Codec):
         kind: type = type(value)
         reason = class_states.why_not(kind)
         if reason is not None:
+            if not isinstance(value, enum.Enum):
+                _state_of(value)  # which fails for what has no state at all, and says so
             raise CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {reason}.")
         if not self._is_allowed(kind.__module__, kind.__qualname__):
             raise CodecError(

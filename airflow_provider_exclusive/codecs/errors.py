@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
+from airflow_provider_exclusive.codecs.ways_out import way_out_for
 from airflow_provider_exclusive.exceptions import CodecError
-
-_BUILTINS: Final = (dict, list, tuple, set, frozenset, str, bytes, int, float)
 
 
 def qualified_name(value: Any) -> str:
@@ -29,7 +27,7 @@ def refusal(
     :param way_out: what to do instead; None means what applies to values of this kind.
     """
     kind = qualified_name(value)
-    return CodecError(f"A value of type {kind} cannot be encoded: {because}. {way_out or _way_out(value)}")
+    return CodecError(f"A value of type {kind} cannot be encoded: {because}. {way_out or way_out_for(value)}")
 
 
 def origin(failure: BaseException) -> str:
@@ -68,19 +66,3 @@ def place_of(part: Any, parts: Iterable[tuple[str, Any]]) -> str:
             seen.add(id(candidate))
             waiting += [(place + name, item) for name, item in parts_of(candidate)]
     return f"{whole}, somewhere"
-
-
-def _way_out(value: Any) -> str:
-    if isinstance(value, enum.Enum):
-        return "Return its .value (or .name) and build the enum member in the consumer."
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return "Return tuple(value) or value._asdict(), or use a dataclass at module level."
-    if isinstance(value, memoryview):
-        return "Return bytes(value)."
-    for builtin in _BUILTINS:
-        if isinstance(value, builtin):
-            return f"Return {builtin.__name__}(value), or a dataclass at module level."
-    return (
-        "Return plain data, a dataclass, attrs or pydantic class at module level, a DataFrame or an array; or, if "
-        "[exclusive] allow_cloudpickle is on, request codec='cloudpickle'."
-    )

@@ -69,6 +69,8 @@ class SerdeCodec(Codec):
             serialized = serialize(value)
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
+            if not hasattr(value, "serialize"):
+                raise refusal(value) from None
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
         _refuse_naive(serialized, value)
         if _is_built_from_fields(value) or not _keeps_class(serialized, value):

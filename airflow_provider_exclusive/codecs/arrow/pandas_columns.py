@@ -134,8 +134,13 @@ def _pack_objects(values: Any, labels: Labels, where: str) -> Packed:
         return ["objects", labels.plain.encode(cells)], None
     except CodecError as failure:
         raise CodecError(
-            f"A pandas object cannot be encoded: {where} holds an unsupported Python object. {failure}"
+            f"A pandas object cannot be encoded: {where} holds an unsupported Python object. {_in_rows(str(failure))}"
         ) from None
+
+
+def _in_rows(message: str) -> str:
+    """Return a message about a list of cells as one about a column."""
+    return message.replace("In the value[", "In row [", 1)
 
 
 def _pack_categories(array: Any, labels: Labels) -> Packed:
