@@ -248,6 +248,7 @@ def facts_with(driver):
         private_key=key,
         inline_bytes=512,
         offload_bytes=65536,
+        max_value_bytes=2**31,
         ttl_seconds=86400,
         allow_cloudpickle=False,
         audit="denied",

@@ -8,10 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
-from airflow_provider_exclusive.codecs.base import CodecRegistry
-from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
-from airflow_provider_exclusive.codecs.serde import SerdeCodec
+from airflow_provider_exclusive.wiring import create_codecs
 from tests.same import same
 from tests.values import BEYOND, KEPT, MODULE
 
@@ -40,8 +37,7 @@ def through_airflow(value):
 
 
 def through_codecs(value):
-    arrow, serde = ArrowCodec(), SerdeCodec()
-    codecs = CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde])
+    codecs = create_codecs(allow_cloudpickle=False)
     name, pieces = codecs.encode(value)
     return codecs.decode(name, memoryview(bytearray(b"".join(pieces))))  # what large payloads are opened into
 

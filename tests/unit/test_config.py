@@ -98,6 +98,11 @@ class TestBadOptions:
         error = refusal(lambda: configure(ttl_seconds=str(value)))
         assert str(error) == f"[exclusive] ttl_seconds = '{value}': expected a whole number from 0 to 3153600000."
 
+    @pytest.mark.parametrize("content", ["0", "1023", "2147483649", "x", "-1"])
+    def test_a_limit_on_values_is_refused_out_of_its_range(self, configure, content):
+        error = refusal(lambda: configure(max_value_bytes=content))
+        assert str(error).endswith("expected a whole number from 1024 to 2147483648.")
+
     @pytest.mark.parametrize("option", ["inline_bytes", "offload_bytes"])
     def test_a_size_beyond_every_payload_is_refused(self, configure, option):
         assert refusal(lambda: configure(**{option: str(2**31)})).option == f"[exclusive] {option}"
@@ -272,6 +277,7 @@ class TestSettings:
             private_key="",
             inline_bytes=512,
             offload_bytes=65536,
+            max_value_bytes=2**31,
             ttl_seconds=30 * 24 * 3600,
             allow_cloudpickle=False,
             audit="denied",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_exclusive import store as store_module
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
@@ -270,6 +271,26 @@ def test_the_driver_s_limit_holds_to_the_byte(make_store, driver, put):
     assert driver.payloads == {}
     put("x" * 82, into=make_store())
     assert [len(sealed) for sealed in driver.payloads.values()] == [100]
+
+
+def test_a_value_over_the_limit_is_refused_at_the_push_to_the_byte(make_store, put):
+    limited = make_store(max_value_bytes=100)
+    put("x" * 98, into=limited)  # and two quotation marks
+    with pytest.raises(StorageError, match=r"101 bytes encoded; \[exclusive\] max_value_bytes allows at most 100\."):
+        put("x" * 99, into=limited)
+
+
+@pytest.mark.parametrize("inline_bytes", [0, 4096])
+def test_a_value_over_the_limit_takes_no_memory_and_no_fetch(
+    make_store, put, consumer, driver, monkeypatch, inline_bytes
+):
+    reference = put("x" * 2000, into=make_store(inline_bytes=inline_bytes))
+    monkeypatch.setattr(type(driver), "read_many", lambda *_: pytest.fail("the store was asked"))
+    monkeypatch.setattr(store_module, "Opening", lambda *_, **__: pytest.fail("memory was taken"))
+    with pytest.raises(
+        StorageError, match=r"2,002 bytes encoded; \[exclusive\] max_value_bytes allows at most 1,000 here"
+    ):
+        make_store(max_value_bytes=1000).get(reference, reader=consumer)
 
 
 @pytest.mark.parametrize(("characters", "is_inline"), [(82, True), (83, False)])
