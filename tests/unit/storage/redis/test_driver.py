@@ -79,7 +79,7 @@ def nobody_connects(settings):
 class TestContract(StorageDriverContract):
     many = 250
 
-    def test_a_forked_child_reads_what_its_parent_wrote_and_both_go_on(self, driver, mocker):
+    def test_a_forked_child_and_its_parent_keep_working(self, driver, mocker):
         """Forking a process whose threads serve would hang; a real server is asked in the integration tests."""
         driver.store(KEY, b"payload", ttl_seconds=60)
         mocker.patch("os.getpid", return_value=os.getpid() + 1)
