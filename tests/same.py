@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from collections import deque
 from datetime import datetime, time, tzinfo
 from decimal import Decimal
@@ -158,6 +159,8 @@ def _same_polars(value, other):
 
 def _has_state(value):
     kind = type(value)
+    if kind is re.Pattern:
+        return False
     return (
         kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is object.__reduce__

@@ -118,11 +118,12 @@ class ClassesCodec(Codec):
     def _name_of(self, value: Any) -> str:
         kind: type = type(value)
         reason = class_states.why_not(kind)
+        is_allowed = self._is_allowed(kind.__module__, kind.__qualname__)
+        if (reason is not None or not is_allowed) and not isinstance(value, enum.Enum):
+            _state_of(value)  # which fails for what has no state at all, and says so
         if reason is not None:
-            if not isinstance(value, enum.Enum):
-                _state_of(value)  # which fails for what has no state at all, and says so
             raise CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {reason}.")
-        if not self._is_allowed(kind.__module__, kind.__qualname__):
+        if not is_allowed:
             raise CodecError(
                 f"A value of type {qualified_name(value)} cannot be encoded: a consumer may not rebuild its class. "
                 f"List it in [core] allowed_deserialization_classes, in every component, or return plain data"

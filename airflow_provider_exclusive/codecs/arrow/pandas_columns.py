@@ -8,6 +8,7 @@ something else.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -129,7 +130,8 @@ def _pack_objects(values: Any, labels: Labels, where: str) -> Packed:
 
     cells = values.tolist()
     if set(map(type, cells)) <= {str, type(None)}:
-        return ["objects-text"], pa.array(cells, pa.large_string())
+        with contextlib.suppress(UnicodeEncodeError):  # lone surrogates, as in file names
+            return ["objects-text"], pa.array(cells, pa.large_string())
     try:
         return ["objects", labels.plain.encode(cells)], None
     except CodecError as failure:

@@ -37,6 +37,17 @@ def _describe_dateutil_offset(zone: Any) -> str:
     return _join("dateutil-offset", micros, *([] if zone.tzname(None) is None else [zone.tzname(None)]))
 
 
+def _describe_dateutil_local(zone: Any) -> str | None:
+    """
+    Describe the zone of this machine only if that is UTC.
+
+    dateutil.parser, and so boto3, gives it to every time that ends with Z on a machine in UTC.
+    """
+    offsets = (zone._std_offset, zone._dst_offset)  # noqa: SLF001  # utcoffset() depends on the moment
+    is_utc = offsets == (timedelta(0), timedelta(0)) and zone.tzname(None) in ("UTC", None)
+    return "dateutil-local-utc" if is_utc else None
+
+
 def _describe_dateutil_file(zone: Any) -> str | None:
     from dateutil import tz
 
@@ -63,6 +74,7 @@ def _described_by_arguments(kind: str) -> Callable[[Any], str]:
 
 _DESCRIBERS: Final[dict[str, Callable[[Any], str | None]]] = {
     "dateutil.tz.tz.tzutc": lambda _: "dateutil-utc",
+    "dateutil.tz.tz.tzlocal": _describe_dateutil_local,
     "dateutil.tz.tz.tzoffset": _describe_dateutil_offset,
     "dateutil.tz.tz.tzfile": _describe_dateutil_file,
     "dateutil.tz.tz.tzstr": _describe_dateutil_rule,
@@ -78,6 +90,14 @@ def _dateutil_utc(_: str) -> Any:
     from dateutil import tz
 
     return tz.tzutc()
+
+
+def _dateutil_local_utc(_: str) -> Any:
+    """Return the zone of this machine, or UTC where that is another one: the moment stays the same."""
+    from dateutil import tz
+
+    local = tz.tzlocal()
+    return tz.tzutc() if _describe_dateutil_local(local) is None else local
 
 
 def _dateutil_offset(text: str) -> Any:
@@ -152,6 +172,7 @@ def _offset_and_name(text: str) -> tuple[timedelta, str]:
 
 BUILDERS: Final[dict[str, Callable[[str], tzinfo]]] = {
     "dateutil-utc": _dateutil_utc,
+    "dateutil-local-utc": _dateutil_local_utc,
     "dateutil-offset": _dateutil_offset,
     "dateutil": _dateutil_file,
     "dateutil-rule": _dateutil_rule,

@@ -100,10 +100,16 @@ def test_a_frame_inside_itself_is_refused():
 
 def test_the_refusal_does_not_quote_the_cell():
     with pytest.raises(CodecError) as refused:
-        CODEC.encode(pd.DataFrame({"o": pd.Series(["hunter2", "\udc80"], dtype=object)}))
+        CODEC.encode(pd.DataFrame({"o": pd.Series(["hunter2", object()], dtype=object)}))
 
     assert "hunter2" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+def test_text_with_a_lone_surrogate_comes_back_in_a_column():
+    value = pd.Series(["a", "\udc80", None], dtype=object)
+
+    assert CODEC.decode(CODEC.encode(value)).tolist() == value.tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, time, timedelta, tzinfo
+import time as time_module
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from types import ModuleType
 
 import pandas as pd
 import pytest
 import pytz
-from dateutil import tz
+from dateutil import parser, tz
 from pydantic import BaseModel
 
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
@@ -106,9 +107,39 @@ def test_a_zone_of_a_library_that_is_missing_is_refused(monkeypatch):
         CODEC.decode(payload)
 
 
-@pytest.mark.parametrize(
-    "zone", [tz.tzlocal(), tz.tzrange("EST", -18000, "EDT"), OddZone(), tz.tzfile("/etc/localtime")]
-)
+@pytest.fixture
+def machine_in(monkeypatch):
+    def settle(zone):
+        monkeypatch.setenv("TZ", zone)
+        time_module.tzset()
+
+    yield settle
+    monkeypatch.undo()
+    time_module.tzset()
+
+
+class TestZoneOfTheMachine:
+    def test_utc_comes_back_where_the_machine_is_in_utc_too(self, machine_in):
+        machine_in("UTC")
+        value = parser.parse("2026-01-01T12:00:00Z")
+        assert type(value.tzinfo) is tz.tzlocal
+        assert same(through(value), value)
+
+    def test_utc_stays_utc_on_a_machine_in_another_zone(self, machine_in):
+        machine_in("UTC")
+        payload = bytes(CODEC.encode(datetime(2026, 7, 1, 12, tzinfo=tz.tzlocal())))
+        machine_in("America/New_York")
+        assert CODEC.decode(payload) == datetime(2026, 7, 1, 12, tzinfo=UTC)
+        assert CODEC.decode(payload).tzinfo is tz.UTC
+
+    @pytest.mark.parametrize("zone", ["America/New_York", "Europe/London", "Etc/GMT+3"])
+    def test_any_other_is_refused_because_it_differs_between_machines(self, machine_in, zone):
+        machine_in(zone)
+        with pytest.raises(CodecError, match="the zone of whichever machine reads it"):
+            CODEC.encode(datetime(2026, 1, 1, tzinfo=tz.tzlocal()))
+
+
+@pytest.mark.parametrize("zone", [tz.tzrange("EST", -18000, "EDT"), OddZone(), tz.tzfile("/etc/localtime")])
 @pytest.mark.parametrize(
     ("wrap", "place"),
     [
@@ -125,11 +156,6 @@ def test_any_other_zone_is_refused_with_its_place(zone, wrap, place):
 
     assert "value.astimezone(datetime.UTC)" in str(refused.value)
     assert "dataclass" not in str(refused.value)
-
-
-def test_a_local_zone_is_refused():
-    with pytest.raises(CodecError, match="the zone of whichever machine reads it"):
-        CODEC.encode(datetime(2026, 1, 1, tzinfo=tz.tzlocal()))
 
 
 def test_altered_payloads_are_refused_or_decode_to_a_value():
