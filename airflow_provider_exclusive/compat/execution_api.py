@@ -27,8 +27,7 @@ def replace_xcom_functions(creates: Mapping[str, Create]) -> None:
     FastAPI's own way for dependencies, ``dependency_overrides``, would analyse every dependency of every request of
     the execution API again and double the time of plain reads.
 
-    Airflow 3.4 adds parameters to the routes, and 3.2 has a coroutine for ``has_xcom_access``, which is refused.
-    Guarded by row 9 of ``docs/airflow-facts.md``.
+    Airflow 3.4 adds parameters to the routes. Guarded by row 9 of ``docs/airflow-facts.md``.
 
     :param creates: by name of the check that every route of XComs asks before it runs, or of a route.
     :raises UnsupportedAirflowError: if one of Airflow's functions is not as expected; then none is replaced.
@@ -194,7 +193,7 @@ def find_stats() -> Any:
     """
     Return the module by which Airflow reports metrics, or None: decisions do not depend on being counted.
 
-    Airflow 3.2 keeps it elsewhere. Guarded by row 40 of ``docs/airflow-facts.md``.
+    Guarded by row 40 of ``docs/airflow-facts.md``.
     """
     try:
         from airflow._shared.observability.metrics import stats

@@ -66,7 +66,7 @@ class ExclusiveXComBackend(BaseXCom):
         run_id: str | None = None,
         map_index: int | None = None,
     ) -> Any:
-        """Return the content of the row for a pushed value (Airflow 3.2 and 3.3)."""
+        """Return the content of the row for a pushed value (Airflow 3.3)."""
         return push.push(value, Coordinate(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
 
     @classmethod
@@ -76,7 +76,7 @@ class ExclusiveXComBackend(BaseXCom):
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
-        """Return the value of a row (Airflow 3.2 and 3.3)."""
+        """Return the value of a row (Airflow 3.3)."""
         if _returns_raw_rows.get():
             return _Row(result.value)
         return pull.pull([result.value], None)[0]

@@ -10,14 +10,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.access.hand_over_record import open_record
-from airflow_provider_exclusive.definitions import consumers
-from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
@@ -27,6 +28,8 @@ from airflow_provider_exclusive.wiring import current_audit, current_store
 from airflow_provider_exclusive.xcom import declared
 
 log = logging.getLogger(__name__)
+
+_RUNS_CODE: Final = "cloudpickle"
 
 
 def pull(rows: Sequence[Any], requested: Coordinate | None) -> list[Any]:
@@ -100,6 +103,9 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
         redaction.prepare()
     reader = running.identity if running else None
     try:
+        for pickled in (reference for reference in references if reference.codec == _RUNS_CODE):
+            decision.decide(reader, pickled, _hand_overs(running))
+            _require_agreement(pickled, running)
         values = current_store().get_many(references, reader=reader, hand_overs=_hand_overs(running))
     except AccessDeniedError as denied:
         _audit("denied", secret, reader)
@@ -110,6 +116,26 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
             if not reference.scope.is_open:
                 running.note(Opened(reference.producer.task_id, reference.key, value, reference.size))
     return values
+
+
+def _require_agreement(reference: Reference, running: RunningTask | None) -> None:
+    """
+    Refuse to unpickle what only its producer wants unpickled: that would let every producer run code in its readers.
+
+    :raises CodecError: unless this Dag declares the producer's codec, or the reading task asks for it.
+    """
+    task = running.task if running is not None else None
+    dag = task.dag if task is not None else None
+    is_near = dag is not None and dag.dag_id == reference.producer.dag_id
+    producer = dag.task_dict.get(reference.producer.task_id) if dag is not None and is_near else None
+    hooks = [find_hook(one) for one in (producer, task) if one is not None]
+    if reference.scope.is_open or not any(hook is not None and hook.codec == _RUNS_CODE for hook in hooks):
+        raise CodecError(
+            f"The output {reference.key!r} of {reference.producer} was pickled, and loading it would run code of its "
+            "producer here. Neither the scope of that task in this Dag nor the one of this task says "
+            "codec='cloudpickle'. "
+            "Add it to the task that reads, if it trusts the producer."
+        )
 
 
 def _hand_overs(running: RunningTask | None) -> HandOverLookup:
@@ -142,7 +168,7 @@ def _declared_at(references: Sequence[Reference], running: RunningTask | None) -
         return ""
     for reference in references:
         task = dag.task_dict.get(reference.producer.task_id) if reference.producer.dag_id == dag.dag_id else None
-        hook = consumers.find_hook(task) if task is not None else None
+        hook = find_hook(task) if task is not None else None
         if hook is not None and hook.declared_at is not None:
             return f" The scope is declared at {hook.declared_at}."
     return ""
