@@ -31,6 +31,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "private_key": "",
     "inline_bytes": 512,
     "offload_bytes": 65536,
+    "max_value_bytes": 2**31,
     "ttl_seconds": 2592000,
     "allow_cloudpickle": False,
     "parse_check": "error",
@@ -38,6 +39,8 @@ DEFAULTS: Final[dict[str, Any]] = {
 }
 MAX_TTL_SECONDS: Final = 100 * 365 * 86400
 """The longest life of a payload that is not for ever, in seconds: dates end with the year 9999."""
+MIN_VALUE_BYTES: Final = 1024
+"""The least that values may be limited to, in bytes: the store's own checks push a value."""
 
 _Section = TypeVar("_Section", bound=Checked)
 _SIZE: Final = Field(le=sealing.MAX_PAYLOAD_BYTES, description=f"a whole number from 0 to {sealing.MAX_PAYLOAD_BYTES}")
@@ -51,6 +54,7 @@ class Settings(Checked):
     :param storage: the URL of a directory or an object store.
     :param inline_bytes: sealed payloads up to this size ride in the reference, in bytes.
     :param offload_bytes: plain values from this encoded size go to a configured store, in bytes; 0 means never.
+    :param max_value_bytes: larger encoded values are neither pushed nor pulled, in bytes.
     :param ttl_seconds: life of a payload, in seconds; None means for ever.
     """
 
@@ -61,6 +65,9 @@ class Settings(Checked):
     private_key: str = Field(repr=False)
     inline_bytes: Annotated[WholeNumber, _SIZE]
     offload_bytes: Annotated[WholeNumber, _SIZE]
+    max_value_bytes: WholeNumber = Field(
+        ge=MIN_VALUE_BYTES, le=2**31, description=f"a whole number from {MIN_VALUE_BYTES} to {2**31}"
+    )
     ttl_seconds: Annotated[int | None, Digits, AfterValidator(lambda seconds: seconds or None)] = Field(
         le=MAX_TTL_SECONDS, description=f"a whole number from 0 to {MAX_TTL_SECONDS}"
     )

@@ -133,6 +133,14 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
                         "example": None,
                         "default": "65536",
                     },
+                    "max_value_bytes": {
+                        "description": "Values that are larger than this many bytes encoded are neither pushed nor "
+                        "pulled; the default is the largest size that can be sealed.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "268435456",
+                        "default": "2147483648",
+                    },
                     "ttl_seconds": {
                         "description": "Lifetime of a stored value in seconds; 0 means forever.",
                         "version_added": "0.1.0",

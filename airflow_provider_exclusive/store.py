@@ -34,6 +34,7 @@ from airflow_provider_exclusive.storage.object_keys import is_own_object_key, ob
 
 log = logging.getLogger(__name__)
 
+_LIMIT: Final = "[exclusive] max_value_bytes"
 _NO_HAND_OVERS: Final = NoHandOverLookup()
 
 
@@ -44,6 +45,7 @@ class ExclusiveStore:
 
     :param inline_bytes: payloads up to this size are stored in the reference instead of the driver.
     :param ttl_seconds: how long a payload is kept; None means for ever.
+    :param max_value_bytes: larger encoded values are neither stored nor fetched; None means what the store accepts.
     :param clock: returns the time in UTC.
     """
 
@@ -52,6 +54,7 @@ class ExclusiveStore:
     codecs: CodecRegistry
     inline_bytes: int = 0
     ttl_seconds: int | None = None
+    max_value_bytes: int | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def put(
@@ -131,6 +134,7 @@ class ExclusiveStore:
         data_keys = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
+            self._check_fetched_size(reference)
         openings = deque(self._fetch(references, data_keys))
         # Each is released as soon as it is decoded, so that large values are not all in memory twice.
         return [self._open(reference, openings.popleft()) for reference in references]
@@ -190,7 +194,21 @@ class ExclusiveStore:
                 "values longer, raise [exclusive] ttl_seconds."
             )
 
+    def _check_fetched_size(self, reference: Reference) -> None:
+        """Check the size that the producer stated, which is authenticated, before any memory is taken for it."""
+        if self.max_value_bytes is not None and reference.size > self.max_value_bytes:
+            raise StorageError(
+                f"{_describe(reference)} is {reference.size:,} bytes encoded; {_LIMIT} allows at most "
+                f"{self.max_value_bytes:,} here. Raise it where this task runs, or push the value in smaller parts."
+            )
+
     def _check_size(self, size: int, key: str) -> None:
+        if self.max_value_bytes is not None and size > self.max_value_bytes:
+            raise StorageError(
+                f"The value of key {key!r} is {size:,} bytes encoded; {_LIMIT} allows at most "
+                f"{self.max_value_bytes:,}. Raise it in every component, split the value into several keys, or write "
+                "it to object storage and push its URL."
+            )
         limits = [sealing.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - sealing.TAG_BYTES]
         if size > min(limits):
             raise StorageError(

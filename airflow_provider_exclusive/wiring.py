@@ -7,9 +7,10 @@ import functools
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.base import CodecRegistry
+from airflow_provider_exclusive.codecs.classes import ClassesCodec
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
-from airflow_provider_exclusive.codecs.serde import SerdeCodec
+from airflow_provider_exclusive.codecs.serde import AirflowClasses, SerdeCodec
 from airflow_provider_exclusive.hooks import connections
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.store import ExclusiveStore
@@ -47,8 +48,9 @@ def offload_threshold() -> int:
 def create_codecs(*, allow_cloudpickle: bool) -> CodecRegistry:
     """Return the codecs of a deployment, in order of preference."""
     arrow, serde = ArrowCodec(), SerdeCodec()
+    classes = ClassesCodec(AirflowClasses(), before=[arrow], after=[serde])
     optional = [CloudpickleCodec()] if allow_cloudpickle else []
-    return CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde, *optional])
+    return CodecRegistry([MsgpackCodec(nested=[arrow, classes, serde]), arrow, classes, serde, *optional])
 
 
 # A process's configuration does not change, so one look-up of its connection is enough.
@@ -77,4 +79,5 @@ def _store() -> ExclusiveStore:
         codecs=create_codecs(allow_cloudpickle=settings.allow_cloudpickle),
         inline_bytes=settings.inline_bytes,
         ttl_seconds=settings.ttl_seconds,
+        max_value_bytes=settings.max_value_bytes,
     )

@@ -78,6 +78,7 @@ class LeashedProcess:
         except subprocess.TimeoutExpired:
             self.stop()
             raise ServerFailedError(f"{self.name} took more than {timeout:g} s:\n{self.log_tail()}") from None
+        self.let_go()
         if code:
             raise ServerFailedError(f"{self.name} ended with exit code {code}:\n{self.log_tail()}")
 

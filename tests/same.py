@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import enum
 import math
+import re
 from collections import deque
 from datetime import datetime, time, tzinfo
 from decimal import Decimal
@@ -75,23 +76,28 @@ def _same_moment(value, other):
 def _same_zone(value, other):
     if type(value) is not type(other):
         return False
-    return value is other or repr(value) == repr(other)
+    return value is other or repr(value) == repr(other) or _is_same_rule(value, other)
 
 
-def _same_fields(value, other):
-    names = (
-        [field.name for field in dataclasses.fields(value)]
-        if dataclasses.is_dataclass(value)
-        else [attribute.name for attribute in value.__attrs_attrs__]
-        if hasattr(value, "__attrs_attrs__")
-        else list(type(value).__pydantic_fields__)
-    )
-    return all(same(getattr(value, name), getattr(other, name)) for name in names)
+def _is_same_rule(value, other):
+    """Zones from files compare equal by their rules; their repr is the path of the file."""
+    return type(value).__module__ == "dateutil.tz.tz" and value == other
+
+
+def state_of(value):
+    """Return what Python would copy of an object, without running anything of its class but __getstate__."""
+    return value.__reduce_ex__(2)[2]
+
+
+def _same_state(value, other):
+    return same(state_of(value), state_of(other))
 
 
 def _same_array(value, other):
     if value.dtype != other.dtype or value.shape != other.shape or value.flags.writeable != other.flags.writeable:
         return False
+    if value.dtype == object:
+        return _same_items(value.ravel().tolist(), other.ravel().tolist())
     return np.array_equal(value, other) if value.dtype.names else value.tobytes() == other.tobytes()
 
 
@@ -129,6 +135,14 @@ def _same_index(value, other):
     )
 
 
+def _same_extension_array(value, other):
+    try:
+        pd.testing.assert_extension_array_equal(value, other)
+    except AssertionError:
+        return False
+    return value.dtype == other.dtype
+
+
 def _same_decimal(value, other):
     return value.as_tuple() == other.as_tuple()
 
@@ -143,27 +157,33 @@ def _same_polars(value, other):
     return True
 
 
-def _has_fields(value):
-    return any(
-        hasattr(type(value), mark) for mark in ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
+def _has_state(value):
+    kind = type(value)
+    if kind is re.Pattern:
+        return False
+    return (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and kind.__new__ is object.__new__
+        and bool(kind.__flags__ & 1 << 9)
     )
 
 
-class _Fielded(type):
+class _Stateful(type):
     def __instancecheck__(cls, value):
-        return _has_fields(value)
+        return _has_state(value)
 
 
-class _AnyFielded(metaclass=_Fielded):
+class _AnyStateful(metaclass=_Stateful):
     pass
 
 
 _COMPARISONS = (
-    (_AnyFielded, _same_fields),
     ((np.ndarray,), _same_array),
     ((np.generic,), lambda value, other: value.dtype == other.dtype and value.tobytes() == other.tobytes()),
     ((pd.DataFrame, pd.Series), _same_pandas),
     ((pd.Index,), _same_index),
+    ((pd.api.extensions.ExtensionArray,), _same_extension_array),
     ((type(pd.NaT), type(pd.NA)), lambda value, other: value is other),
     ((pd.Timestamp,), lambda value, other: repr(value) == repr(other) and value.unit == other.unit and value == other),
     ((pl.DataFrame, pl.Series), _same_polars),
@@ -177,4 +197,6 @@ _COMPARISONS = (
     ((dict,), _same_dict),
     ((set, frozenset), _same_set),
     ((list, tuple, deque), _same_items),
+    ((enum.Enum,), lambda value, other: value is other),
+    (_AnyStateful, _same_state),
 )

@@ -24,7 +24,7 @@ public_key = {public_key}
 #   private_key_cmd = cat /run/secrets/exclusive_private_key
 #   private_key_secret = exclusive_private_key
 # (the second names a secret in the [secrets] backend), or set AIRFLOW__EXCLUSIVE__PRIVATE_KEY in the environment.
-# To rotate, put the new private key before the old one, separated by a comma, and replace public_key everywhere."""
+# To rotate, first add the new private key after the old one (old,new), then put it first: docs/security.md."""
 
 
 def keygen(args: Any) -> None:

@@ -7,10 +7,11 @@ A codec's name is authenticated with the payload, and a value is decoded only af
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs.ways_out import way_out_for
 from airflow_provider_exclusive.exceptions import CodecError
 
 
@@ -53,6 +54,32 @@ class Codec(ABC):
         :raises CodecError: if that fails, for example because an optional library is not installed here.
         """
 
+    def accepts_part(self, value: Any) -> bool:
+        """Return whether this codec handles ``value`` within an object that it encodes."""
+        return self.accepts(value)
+
+    def encode_within(self, value: Any, pack: Callable[[Any], bytes]) -> bytes:  # noqa: ARG002  # for subclasses
+        """
+        Return the encoded value, for a place inside another value.
+
+        :param pack: encodes the parts of ``value``, which are plain data and may hold values of any codec.
+        :raises CodecError: as :meth:`encode`.
+        """
+        return self.encode(value)
+
+    def decode_within(self, encoded: bytes, unpack: Callable[[bytes], Any]) -> Any:  # noqa: ARG002  # for subclasses
+        """
+        Return the value that :meth:`encode_within` was given.
+
+        :param unpack: decodes what ``pack`` has encoded.
+        :raises CodecError: as :meth:`decode`.
+        """
+        return self.decode(encoded)
+
+    def parts_of(self, state: Any) -> Iterable[tuple[str, Any]]:
+        """Return the parts of what ``pack`` was given, each with its place in the object."""
+        return [("", state)]
+
 
 class CodecRegistry:
     """
@@ -87,9 +114,8 @@ class CodecRegistry:
             if not codec.on_request_only and codec.accepts(value):
                 return codec
         raise CodecError(
-            f"No codec accepts a value of type {type(value).__module__}.{type(value).__qualname__}. Return plain data, "
-            "a dataclass, a DataFrame or an array; or, if [exclusive] allow_cloudpickle is on, request "
-            "codec='cloudpickle'."
+            f"No codec accepts a value of type {type(value).__module__}.{type(value).__qualname__}. "
+            f"{way_out_for(value)}"
         )
 
     def _named(self, name: str) -> Codec:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import traceback
-from collections.abc import Iterator
-from typing import Any, Final
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from airflow_provider_exclusive.codecs.ways_out import way_out_for
 from airflow_provider_exclusive.exceptions import CodecError
-
-_BUILTINS: Final = (dict, list, tuple, set, frozenset, str, bytes, int, float)
 
 
 def qualified_name(value: Any) -> str:
@@ -18,13 +17,17 @@ def qualified_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def refusal(value: Any, because: str = "no codec restores exactly this type") -> CodecError:
+def refusal(
+    value: Any, because: str = "no codec restores exactly this type", *, way_out: str | None = None
+) -> CodecError:
     """
     Return the error for a value that cannot be encoded.
 
     :param because: the reason; never a part of the value.
+    :param way_out: what to do instead; None means what applies to values of this kind.
     """
-    return CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {because}. {_way_out(value)}")
+    kind = qualified_name(value)
+    return CodecError(f"A value of type {kind} cannot be encoded: {because}. {way_out or way_out_for(value)}")
 
 
 def origin(failure: BaseException) -> str:
@@ -36,18 +39,25 @@ def origin(failure: BaseException) -> str:
 
 
 def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the keys and items of a dict, list or tuple, each with its place in it."""
+    """Yield the keys and items of a container, each with its place in it."""
     if isinstance(value, dict):
         for position, (key, item) in enumerate(value.items()):
             yield f", key {position}", key
             yield f", item {position}", item
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple, deque)):
         yield from ((f"[{position}]", item) for position, item in enumerate(value))
+    elif isinstance(value, (set, frozenset)):
+        yield from ((", one of a set", item) for item in value)
 
 
-def place_of(part: Any, whole: Any) -> str:
-    """Return the place of the object ``part`` within ``whole``, such as ``the value, item 2[0]``."""
-    waiting, seen = [("the value", whole)], set()
+def place_of(part: Any, parts: Iterable[tuple[str, Any]]) -> str:
+    """
+    Return the place of the object ``part``, such as ``the value, item 2[0]``.
+
+    :param parts: the objects to search, each with its place.
+    """
+    waiting, seen = list(parts), set()
+    whole = waiting[0][0] if waiting else ""
     while waiting:
         place, candidate = waiting.pop()
         if candidate is part:
@@ -55,22 +65,4 @@ def place_of(part: Any, whole: Any) -> str:
         if id(candidate) not in seen:
             seen.add(id(candidate))
             waiting += [(place + name, item) for name, item in parts_of(candidate)]
-            if isinstance(candidate, (set, frozenset)):
-                waiting += [(f"{place}, one of a set", item) for item in candidate]
-    return "the value, somewhere"
-
-
-def _way_out(value: Any) -> str:
-    if isinstance(value, enum.Enum):
-        return "Return its .value (or .name) and build the enum member in the consumer."
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return "Return tuple(value) or value._asdict(), or use a dataclass at module level."
-    if isinstance(value, memoryview):
-        return "Return bytes(value)."
-    for builtin in _BUILTINS:
-        if isinstance(value, builtin):
-            return f"Return {builtin.__name__}(value), or a dataclass at module level."
-    return (
-        "Return plain data, a dataclass, attrs or pydantic class at module level, a DataFrame or an array; or, if "
-        "[exclusive] allow_cloudpickle is on, request codec='cloudpickle'."
-    )
+    return f"{whole}, somewhere"

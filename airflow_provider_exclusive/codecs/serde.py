@@ -1,9 +1,10 @@
 """
-Airflow's own serialization as a codec: dataclasses, attrs and pydantic classes, and what Airflow itself registers.
+Airflow's own serialization as a codec, for classes that define it and for what Airflow itself registers.
+
+It also decodes objects of other classes that earlier releases pushed.
 
 A class is restored only if Airflow allows it (``[core] allowed_deserialization_classes``). Airflow's format loses some
-types, for instance a dataclass inside a dataclass. Such a value is refused when it is pushed, where the traceback
-points at the task to fix.
+types. Such a value is refused when it is pushed, where the traceback points at the task to fix.
 """
 
 from __future__ import annotations
@@ -23,8 +24,28 @@ from airflow_provider_exclusive.codecs.errors import origin, parts_of, qualified
 from airflow_provider_exclusive.exceptions import CodecError
 
 _READABLE_CHARACTERS: Final = 200
+_MOMENTS: Final = ("datetime.datetime", "pendulum.datetime.DateTime")
 _TABLES: Final = ArrowCodec()
 """Encodes tables, arrays and their scalars exactly, so that two of them can be compared."""
+
+
+class AirflowClasses:
+    """What Airflow says about classes: its options, and what its own serialization is for."""
+
+    def allows(self, name: str) -> bool:
+        """Return whether ``[core] allowed_deserialization_classes``, or an operator of the Dag, lists the class."""
+        from airflow.sdk import serde
+
+        return bool(serde._match(name)) or name in serde._extra_allowed  # noqa: SLF001  # there is no public way to ask
+
+    def serializes(self, kind: type) -> bool:
+        """Return whether ``kind`` defines ``serialize`` and ``deserialize``, or is registered with Airflow."""
+        from airflow.sdk import serde
+
+        if hasattr(kind, "__pydantic_fields__") and hasattr(kind, "model_dump"):
+            return False  # Airflow would validate it again
+        is_registered = f"{kind.__module__}.{kind.__qualname__}" in serde._serializers  # noqa: SLF001  # likewise
+        return is_registered or (hasattr(kind, "serialize") and hasattr(kind, "deserialize"))
 
 
 class SerdeCodec(Codec):
@@ -48,7 +69,10 @@ class SerdeCodec(Codec):
             serialized = serialize(value)
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
+            if not hasattr(value, "serialize"):
+                raise refusal(value) from None
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
+        _refuse_naive(serialized, value)
         if _is_built_from_fields(value) or not _keeps_class(serialized, value):
             self._verify(value, encoded)
         return encoded
@@ -81,6 +105,23 @@ class SerdeCodec(Codec):
             raise refusal(value, f"Airflow's serialization would not restore {place} exactly")
 
 
+def _refuse_naive(serialized: Any, value: Any) -> None:
+    """Refuse what Airflow stores as seconds since 1970 by the clock of this worker."""
+    if isinstance(serialized, list):
+        for item in serialized:
+            _refuse_naive(item, value)
+    elif isinstance(serialized, dict):
+        content = serialized.get("__data__")
+        if serialized.get("__classname__") in _MOMENTS and isinstance(content, dict) and not content.get("tz"):
+            raise CodecError(
+                f"A value of type {qualified_name(value)} cannot be encoded: its serialize() returns a datetime "
+                "without a time zone, and Airflow would restore another hour on a worker in another time zone. Give "
+                "it a zone, as in value.astimezone(datetime.UTC), or return value.isoformat() from serialize()."
+            )
+        for item in serialized.values():
+            _refuse_naive(item, value)
+
+
 def _keeps_class(serialized: Any, value: Any) -> bool:
     return isinstance(serialized, dict) and serialized.get("__classname__") == qualified_name(value)
 
@@ -110,7 +151,8 @@ def _first_difference(value: Any, restored: Any, place: str) -> str | None:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the parts of ``value``, each with its place."""
-    yield from parts_of(value)
+    if isinstance(value, (dict, list, tuple)):
+        yield from parts_of(value)
     if _is_built_from_fields(value):
         yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
 

@@ -39,6 +39,20 @@ def replace_xcom_functions(creates: Mapping[str, Create]) -> None:
     replace_functions(xcoms, replacements, bodies=True)
 
 
+def replace_trigger_function(create: Create) -> None:
+    """
+    Give another body to the function by which a task triggers a run.
+
+    Guarded by row 14 of ``docs/airflow-facts.md``.
+
+    :raises UnsupportedAirflowError: if it is not as expected; then it is not replaced.
+    """
+    from airflow.api_fastapi.execution_api.routes import dag_runs
+
+    replacement = Replacement(create, ("dag_id", "run_id", "payload", "session", "token"), accepts_others=True)
+    replace_functions(dag_runs, {"trigger_dag_run": replacement}, bodies=True)
+
+
 @cache
 def task_instance_statements() -> list[Any]:
     """
@@ -69,6 +83,61 @@ def task_instance_statements() -> list[Any]:
         ).where(key == bindparam("ti_id"))
         for model, key in keys
     ]
+
+
+@cache
+def present_tries_statement() -> Any:
+    """
+    Return the statement for the present tries of a task: id, map index, state, end and number of each.
+
+    Its parameters are ``dag_id``, ``run_ids``, ``task_id``, ``map_index``, and ``any_map_index`` to find all of them.
+    Guarded by row 34 of ``docs/airflow-facts.md``.
+    """
+    from airflow.models.taskinstance import TaskInstance
+
+    statement = _tries_statement(TaskInstance, TaskInstance.id)
+    return statement.where(TaskInstance.working_set.is_(True)) if _keeps_earlier_tries() else statement
+
+
+@cache
+def earlier_tries_statement() -> Any:
+    """
+    Return the statement for the earlier tries of a task, the latest first; see :func:`present_tries_statement`.
+
+    Airflow 3.4 keeps them beside the present ones; before, they are in another table.
+    """
+    from airflow.models.taskinstance import TaskInstance
+
+    if _keeps_earlier_tries():
+        statement = _tries_statement(TaskInstance, TaskInstance.id).where(TaskInstance.working_set.is_not(True))
+        return statement.order_by(TaskInstance.try_number.desc())
+    history = import_module("airflow.models.taskinstancehistory").TaskInstanceHistory
+    return _tries_statement(history, history.task_instance_id).order_by(history.try_number.desc())
+
+
+def _keeps_earlier_tries() -> bool:
+    from airflow.models.taskinstance import TaskInstance
+
+    return hasattr(TaskInstance, "working_set")
+
+
+def _tries_statement(model: Any, key: Any) -> Any:
+    from sqlalchemy import Boolean, bindparam, or_, select
+
+    return select(
+        key.label("ti_id"),
+        model.run_id,
+        model.map_index.label("stored_index"),
+        _public_map_index(model).label("map_index"),
+        model.try_number,
+        model.state,
+        model.end_date,
+    ).where(
+        model.dag_id == bindparam("dag_id"),
+        model.run_id.in_(bindparam("run_ids", expanding=True)),
+        model.task_id == bindparam("task_id"),
+        or_(bindparam("any_map_index", type_=Boolean), _public_map_index(model) == bindparam("map_index")),
+    )
 
 
 @cache

@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.format.fields import MAX_KEY_CHARACTERS
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import metrics
 from airflow_provider_exclusive.server.callers import Caller
 
@@ -27,8 +30,10 @@ WRITE_DENIED: Final = "exclusive.write_denied"
 
 _OWNER: Final = "exclusive"
 _REMEMBERED_LINES: Final = 10_000
-_LONGEST_KEY: Final = 512
-"""Characters; the longest XCom key that Airflow stores."""
+_LINES_PER_MINUTE: Final = 30
+"""Lines about refusals of one task at different coordinates; those beyond share one line, under :data:`MORE`."""
+_WINDOW_SECONDS: Final = 60
+MORE: Final = "and-more"
 
 
 @dataclass(slots=True)
@@ -45,9 +50,12 @@ class AuditTrail:
     Writes lines to Airflow's audit log.
 
     :param mode: ``[exclusive] audit``: ``off``, ``denied`` or ``all``.
+    :param clock: returns seconds.
     """
 
     mode: str
+    clock: Callable[[], float] = time.monotonic
+    _lines_of: OrderedDict[TaskIdentity | None, tuple[int, int]] = field(default_factory=OrderedDict, repr=False)
     _lines: OrderedDict[bytes, _Line] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -74,7 +82,11 @@ class AuditTrail:
         if event == READ:
             _insert(event, caller, _extra(requested, details, 1))  # each read gets a separate line
             return
-        about = _digest((event, caller.identity if caller else None, requested, *details.values()))
+        who = caller.identity if caller else None
+        about = _digest((event, who, requested, *details.values()))
+        if self._is_flooding(who, about):
+            requested, details = Coordinate(), details | {"reason": MORE}
+            about = _digest((event, who, MORE))
         line, is_due = self._count(about)
         if not is_due:
             return
@@ -88,6 +100,21 @@ class AuditTrail:
         except BaseException:
             self._forget(about, line)
             raise
+
+    def _is_flooding(self, who: TaskIdentity | None, about: bytes) -> bool:
+        """Return whether ``who`` was refused at so many coordinates that another line would be one too many."""
+        with self._lock:
+            if about in self._lines:
+                return False
+            minute = int(self.clock() // _WINDOW_SECONDS)
+            started, lines = self._lines_of.get(who, (minute, 0))
+            if started != minute:
+                lines = 0
+            self._lines_of[who] = (minute, lines + 1)
+            self._lines_of.move_to_end(who)
+            if len(self._lines_of) > _REMEMBERED_LINES:
+                self._lines_of.popitem(last=False)
+            return lines >= _LINES_PER_MINUTE
 
     def _count(self, about: bytes) -> tuple[_Line, bool]:
         """Return the line, and whether to write it: the first time, and whenever its count has doubled."""
@@ -114,8 +141,10 @@ def _digest(about: tuple[Any, ...]) -> bytes:
 
 
 def _extra(requested: Coordinate, details: dict[str, Any], count: int) -> str:
-    key = None if requested.key is None else requested.key[:_LONGEST_KEY]
-    return json.dumps({**asdict(requested), "key": key, **details, "count": count})
+    at = {
+        name: part[:MAX_KEY_CHARACTERS] if isinstance(part, str) else part for name, part in asdict(requested).items()
+    }
+    return json.dumps({**at, **details, "count": count})
 
 
 def _insert(event: str, caller: Caller | None, extra: str) -> int:

@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import Any, Final
 from uuid import UUID
 
-from cachetools import LRUCache, cached
-
-from airflow_provider_exclusive.compat.execution_api import task_instance_statements
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.compat.execution_api import (
+    earlier_tries_statement,
+    present_tries_statement,
+    task_instance_statements,
+)
+from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 log = logging.getLogger(__name__)
 
-_REMEMBERED_CALLERS: Final = 10_000
+_NOT_BEGUN: Final = frozenset({None, "scheduled", "queued", "up_for_retry"})
+"""States in which the present try of a task has not begun, so that what the one before it wrote still counts."""
 _DEFAULT_TOKEN_SECONDS: Final = 600
 
 
 XCOM_REQUEST: Final = "exclusive_xcom_request"
 """Where an :class:`XComRequest` is stored for the route: a key of ``info`` of the request's database session."""
-
-
-@dataclass(frozen=True, slots=True)
-class XComRequest:
-    """
-    Who requests an XCom.
-
-    :param ti_id: the task instance that the token names.
-    :param http: Starlette's request.
-    """
-
-    ti_id: UUID
-    http: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +41,31 @@ class Caller:
     identity: TaskIdentity
     try_number: int
     is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    """In place of a request for an XCom, where a run is triggered."""
+
+    method: str = "POST"
+
+
+TRIGGER: Final = _Trigger()
+
+
+@dataclass(frozen=True, slots=True)
+class XComRequest:
+    """
+    Who requests an XCom.
+
+    :param ti_id: the task instance that the token names.
+    :param http: Starlette's request.
+    :param writer: who writes, for a write that is permitted.
+    """
+
+    ti_id: UUID
+    http: Any
+    writer: Caller | None = None
 
 
 def release_connection(session: Any) -> None:
@@ -77,10 +92,8 @@ def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
     row = _find_row(ti_id, connection)
     if row is None:
         return None
-    from airflow.utils.state import State
-
-    has_ended = row.state in State.finished
-    return Caller(_identity(row, ti_id), row.try_number, is_live=not has_ended or _ended_recently(row.end_date))
+    identity = TaskIdentity(row.dag_id, row.run_id, row.task_id, row.map_index, str(ti_id))
+    return Caller(identity, row.try_number, is_live=_is_live(row))
 
 
 def find_refused_caller(ti_id: UUID, session: Any) -> Caller | None:
@@ -93,18 +106,59 @@ def find_refused_caller(ti_id: UUID, session: Any) -> Caller | None:
         return None
 
 
-@cached(LRUCache(_REMEMBERED_CALLERS), key=lambda ti_id, _: ti_id, lock=Lock())
-def identity_of(ti_id: UUID, session: Any) -> TaskIdentity:
+def find_writer(ti_id: UUID, at: Coordinate, connection: Any) -> tuple[Caller | None, frozenset[str]]:
     """
-    Return the coordinates of a task instance, which never change.
+    Return who writes at ``at``, and the ids of the tries that stand there.
 
-    :raises LookupError: if there is no such task instance.
+    Looked up for each write: a task instance gets another id with each try, and one may be deleted.
     """
-    with borrowed_connection(session) as connection:
-        row = _find_row(ti_id, connection)
-    if row is None:
-        raise LookupError("no such task instance")
-    return _identity(row, ti_id)
+    present = _tries(present_tries_statement(), at, [str(at.run_id)], connection)
+    for row in present:
+        if row.ti_id == ti_id:
+            identity = TaskIdentity(str(at.dag_id), row.run_id, str(at.task_id), row.map_index, str(ti_id))
+            return Caller(identity, row.try_number, is_live=_is_live(row)), frozenset({str(ti_id)})
+    return find_caller(ti_id, connection), _standing(present, at, [str(at.run_id)], connection)
+
+
+def find_standing(at: Coordinate, rows: Sequence[Any], connection: Any) -> frozenset[str]:
+    """
+    Return the ids of the tries of a task that stand: the present ones, and the last that began where one waits.
+
+    What another try wrote is superseded, also if somebody puts it back.
+
+    :param at: what was requested.
+    :param rows: that were found there; they name the runs if ``at`` does not.
+    """
+    run_ids = [at.run_id] if at.run_id is not None else sorted(_run_ids_in(rows))
+    present = _tries(present_tries_statement(), at, run_ids, connection)
+    return _standing(present, at, run_ids, connection)
+
+
+def _standing(present: Sequence[Any], at: Coordinate, run_ids: Sequence[str], connection: Any) -> frozenset[str]:
+    standing = {str(row.ti_id) for row in present}
+    waiting = {(row.run_id, row.stored_index) for row in present if row.state in _NOT_BEGUN}
+    if waiting:
+        latest: dict[tuple[str, int], str] = {}
+        for row in _tries(earlier_tries_statement(), at, run_ids, connection):
+            latest.setdefault((row.run_id, row.stored_index), str(row.ti_id))
+        standing |= {latest[place] for place in waiting & latest.keys()}
+    return frozenset(standing)
+
+
+def _tries(statement: Any, at: Coordinate, run_ids: Sequence[str], connection: Any) -> list[Any]:
+    parameters = {
+        "dag_id": at.dag_id,
+        "run_ids": run_ids,
+        "task_id": at.task_id,
+        "map_index": -1 if at.map_index is None else at.map_index,
+        "any_map_index": at.map_index is None,
+    }
+    return list(connection.execute(statement, parameters).all())
+
+
+def _run_ids_in(rows: Sequence[Any]) -> set[str]:
+    producers = (row.get("producer") for row in rows if is_reference_row(row))
+    return {str(producer.get("run_id")) for producer in producers if isinstance(producer, dict)}
 
 
 def _find_row(ti_id: UUID, connection: Any) -> Any:
@@ -114,8 +168,10 @@ def _find_row(ti_id: UUID, connection: Any) -> Any:
     return None
 
 
-def _identity(row: Any, ti_id: UUID) -> TaskIdentity:
-    return TaskIdentity(row.dag_id, row.run_id, row.task_id, row.map_index, str(ti_id))
+def _is_live(row: Any) -> bool:
+    from airflow.utils.state import State
+
+    return row.state not in State.finished or _ended_recently(row.end_date)
 
 
 def _ended_recently(end_date: datetime | None) -> bool:

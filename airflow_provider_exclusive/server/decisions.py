@@ -8,7 +8,7 @@ On a write, a sealed key is opened for the task that wrote it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,24 @@ class DecidedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """
+    A read, as far as a decision depends on it.
+
+    :param at: what is requested.
+    :param caller: None if the token does not name a known task instance.
+    :param hand_overs: finds what a run was handed.
+    :param standing: the ids of the tries whose outputs count; see
+        :func:`~airflow_provider_exclusive.server.callers.find_standing`.
+    """
+
+    at: Coordinate
+    caller: Caller | None
+    hand_overs: HandOverLookup
+    standing: Container[str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Decisions:
     """
     The decisions of one API server.
@@ -43,19 +61,16 @@ class Decisions:
 
     keyring: Keyring | None
 
-    def answer(
-        self, rows: Sequence[Any], requested: Coordinate, caller: Caller | None, hand_overs: HandOverLookup
-    ) -> DecidedRows:
+    def answer(self, rows: Sequence[Any], request: ReadRequest) -> DecidedRows:
         """
-        Return ``rows`` as ``caller`` may read them.
+        Return ``rows`` as the caller may read them.
 
-        :param hand_overs: finds what a run was handed.
-        :raises AccessDeniedError: if ``caller`` may not read one of them.
+        :raises AccessDeniedError: if the caller may not read one of them.
         """
         answer = DecidedRows(list(rows))
         for position, row in enumerate(rows):
             if is_reference_row(row) and not is_escaped(row):
-                self._answer_row(answer, position, requested, caller, hand_overs)
+                self._answer_row(answer, position, request)
         return answer
 
     def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> dict[str, Any]:
@@ -74,14 +89,7 @@ class Decisions:
         key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
         return replace(reference, sealed_key=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
 
-    def _answer_row(
-        self,
-        answer: DecidedRows,
-        position: int,
-        requested: Coordinate,
-        caller: Caller | None,
-        hand_overs: HandOverLookup,
-    ) -> None:
+    def _answer_row(self, answer: DecidedRows, position: int, request: ReadRequest) -> None:
         stored = without_answer(answer.rows[position])
         try:
             reference = Reference.from_row(stored)
@@ -90,9 +98,9 @@ class Decisions:
             answer.rows[position] = _printable(stored)
             return
         # First who wrote it, then what it says: a scope that no key vouches for is not even looked at.
-        data_key = self._unwrap(reference) if requested.covers(reference.coordinate) else None
-        if data_key is not None:
-            decision.decide(_live_reader(caller, reference), reference, hand_overs)
+        data_key = self._unwrap(reference) if request.at.covers(reference.coordinate) else None
+        if data_key is not None and not _is_permitted(reference, request):
+            data_key = None
         answer.rows[position] = reference.to_answer(data_key)
         answer.opens |= data_key is not None and not reference.scope.is_open
 
@@ -111,21 +119,52 @@ def _printable(row: dict[str, Any]) -> dict[str, Any]:
     return printable
 
 
-def check_write(writer: TaskIdentity | None, target: Coordinate) -> None:
+def check_write(writer: Caller | None, target: Coordinate, standing: Container[str | None]) -> None:
     """
-    Check that a task writes or deletes only at its own coordinates, whatever is stored there.
+    Check that a task writes or deletes only at its own coordinates, and in the try that stands.
 
+    A process may outlive its try: it must not replace what a later try wrote.
+
+    :param standing: the ids of the tries at ``target`` whose writes count.
     :raises AccessDeniedError: naming both.
     """
     if writer is None:
         raise AccessDeniedError(
             "The token does not name a known task instance, so it may not write or delete XComs.", reason="unknown-task"
         )
-    if not target.belongs_to(writer):
+    if not target.belongs_to(writer.identity):
         raise AccessDeniedError(
-            f"{writer} may write and delete only its own XComs; it requested {target}.",
+            f"{writer.identity} may write and delete only its own XComs; it requested {target}.",
             reason="foreign-coordinate",
         )
+    if writer.identity.ti_id not in standing:
+        raise AccessDeniedError(
+            f"{writer.identity} was cleared or retried, and this is the process of an earlier try, which may not write "
+            f"or delete {target}.",
+            reason="superseded-try",
+        )
+    if not writer.is_live:
+        raise AccessDeniedError(
+            f"{writer.identity} has ended; the token of an ended task instance may not write or delete XComs.",
+            reason="task-has-ended",
+        )
+
+
+def _is_permitted(reference: Reference, request: ReadRequest) -> bool:
+    """Return whether the data key goes to the caller; its own superseded output is answered without."""
+    if reference.scope.is_open:
+        return True
+    reader = _live_reader(request.caller)
+    decision.decide(reader, reference, request.hand_overs)
+    if reference.producer.ti_id in request.standing:
+        return True
+    if reader.is_same_task_instance(reference.producer):
+        return False
+    raise AccessDeniedError(
+        f"The exclusive output {reference.key!r} of {reference.producer} was written by an earlier try of that task, "
+        f"which was cleared or retried since. Clear and re-run {reference.producer.task_id!r}.",
+        reason="superseded-try",
+    )
 
 
 def _check_sealed_key(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
@@ -139,9 +178,7 @@ def _check_sealed_key(reference: Reference, writer: TaskIdentity, target: Coordi
         )
 
 
-def _live_reader(caller: Caller | None, reference: Reference) -> TaskIdentity | None:
-    if reference.scope.is_open:
-        return None
+def _live_reader(caller: Caller | None) -> TaskIdentity:
     if caller is None:
         raise AccessDeniedError(
             "The token does not name a known task instance, so it may not read exclusive values.",

@@ -7,14 +7,14 @@ Airflow's own check runs first. Reads pass here: whether one is permitted depend
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
-from uuid import UUID
 
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
@@ -66,14 +66,9 @@ def _check_write(xcom_request: XComRequest, requested: Coordinate, session: Any,
             raise AccessDeniedError(
                 "The map index of this write is invalid; expected an integer.", reason="malformed-request"
             )
-        decisions.check_write(_writer(xcom_request.ti_id, session), requested)
-
-
-def _writer(ti_id: UUID, session: Any) -> TaskIdentity | None:
-    try:
-        return callers.identity_of(ti_id, session)
-    except LookupError:
-        return None
+        writer, standing = callers.find_writer(xcom_request.ti_id, requested, session.connection())
+        decisions.check_write(writer, requested, standing)
+        session.info[XCOM_REQUEST] = replace(xcom_request, writer=writer)
 
 
 def _map_index(request: Any) -> int | None:

@@ -15,6 +15,7 @@ from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.server.callers import borrowed_connection
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,11 @@ class ServerHandOverLookup:
     Looks up hand-overs for one request, each at most once.
 
     :param keyring: None if the API server has no private key: then no record can be verified.
-    :param connection: to the metadata database.
+    :param session: the database session of the request, whose connection is held for each look-up only.
     """
 
     keyring: Keyring | None
-    connection: Any
+    session: Any
     _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
 
     def find(self, dag_id: str, run_id: str) -> HandOver | None:
@@ -43,11 +44,12 @@ class ServerHandOverLookup:
         if self.keyring is None:
             return None
         run = {"run_dag_id": dag_id, "run_run_id": run_id}
-        trigger = read_pointer(self.connection.execute(_confs(), run).scalar())
-        if trigger is None:
-            return None
-        # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
-        found = self.connection.execute(xcom_statement(), {**_coordinates(trigger), "xcom_key": RECORD_KEY}).all()
+        with borrowed_connection(self.session) as connection:
+            trigger = read_pointer(connection.execute(_confs(), run).scalar())
+            if trigger is None:
+                return None
+            # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
+            found = connection.execute(xcom_statement(), {**_coordinates(trigger), "xcom_key": RECORD_KEY}).all()
         read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
         return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
 
@@ -72,9 +74,16 @@ def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
 @cache
 def _confs() -> Any:
     from airflow.models.dagrun import DagRun
+    from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import bindparam, select
 
-    return select(DagRun.conf).where(DagRun.dag_id == bindparam("run_dag_id"), DagRun.run_id == bindparam("run_run_id"))
+    # Users can start a run with any conf, by the API or the UI. A pointer is believed only in a run that a task
+    # triggered, and then only if that task wrote it: see the guard of triggers.
+    return select(DagRun.conf).where(
+        DagRun.dag_id == bindparam("run_dag_id"),
+        DagRun.run_id == bindparam("run_run_id"),
+        DagRun.triggered_by == DagRunTriggeredByType.OPERATOR,
+    )
 
 
 def _coordinates(trigger: TaskIdentity) -> dict[str, str | int]:

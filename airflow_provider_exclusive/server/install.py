@@ -2,7 +2,7 @@
 Attach to Airflow's execution API, once per API server process.
 
 Assumptions about Airflow are checked here. If one does not hold, the API server logs it at startup, opens nothing for
-anybody, and stores sealed keys as they are.
+anybody, and answers exclusive values with 503.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import logging
 from typing import Any, Final
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.compat.execution_api import replace_xcom_functions
+from airflow_provider_exclusive.compat.execution_api import replace_trigger_function, replace_xcom_functions
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.guard import create_guards
 from airflow_provider_exclusive.server.reads import create_reads
+from airflow_provider_exclusive.server.triggers import create_trigger
 from airflow_provider_exclusive.server.writes import create_writes
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,12 @@ def attach(root: Any) -> bool:
                 **create_writes(decisions, trail),
             }
         )
+        replace_trigger_function(create_trigger(trail))
     except Exception:
         # Whatever failed, the API server must start: plain tasks do not depend on this plugin.
         log.exception(
-            "The plugin 'exclusive' could not attach to the execution API. This API server enforces no scope, and "
-            "workers without the private key cannot open exclusive values."
+            "The plugin 'exclusive' could not attach to the execution API. This API server answers every "
+            "exclusive value with 503, because it could enforce no scope."
         )
         return False
     log.info("The plugin 'exclusive' is attached to the execution API.")

@@ -2,7 +2,8 @@
 The middleware around the API server: it attaches this package, and refuses responses that nobody has decided on.
 
 It looks at XComs of the execution API only. A response that :mod:`airflow_provider_exclusive.server.reads` has decided
-on passes unchanged. The response of any other route is refused if it contains our marker.
+on passes unchanged. The response of any other route is refused if it contains our marker, and so is every response
+with our marker where the package could not attach.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ Send = Callable[[Message], Awaitable[None]]
 _XCOMS: Final = "/execution/xcoms/"
 _MARKER: Final = f'"{MARKER}"'.encode()
 _JSON: Final = b"application/json"
-_UNKNOWN: Final = "unknown-route"
 PROBE_HEADER: Final = b"x-exclusive-plugin"
 
 
@@ -48,23 +48,44 @@ class ExclusiveMiddleware:
         """Handle one connection."""
         if self._is_attached is None and "app" in scope:
             self._is_attached = attach(scope["app"])
-        if self._is_attached and _is_about_xcoms(scope):
+        if _is_about_xcoms(scope):
             await self._answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _Response(scope, send)
+        headers = [(PROBE_HEADER, b"attached")] if self._is_attached else []
+        response = _Response(scope, send, headers)
         await self._app(scope, receive, response.receive_message)
         if response.is_refused:
-            log.error("Refused %s %s: this release does not know the route.", scope["method"], scope["path"])
-            metrics.count(audit.DENIED, _UNKNOWN)
-            message = (
-                "The response contains the reference of an exclusive value, but this release of "
-                "airflow-provider-exclusive does not know the route. Use a release that supports this version of "
-                "Airflow."
-            )
-            await _send_json(send, HTTPStatus.FORBIDDEN, _UNKNOWN, message)
+            refusal = _UNKNOWN_ROUTE if self._is_attached else _NOT_ATTACHED
+            log.error("Refused %s %s: %s", scope["method"], scope["path"], refusal.message)
+            metrics.count(audit.DENIED, refusal.reason)
+            await _send_json(send, refusal, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a response is not sent."""
+
+    status: HTTPStatus
+    reason: str
+    message: str
+
+
+_UNKNOWN_ROUTE: Final = _Refusal(
+    HTTPStatus.FORBIDDEN,
+    "unknown-route",
+    "The response contains the reference of an exclusive value, but this release of airflow-provider-exclusive does "
+    "not know the route. Use a release that supports this version of Airflow.",
+)
+_NOT_ATTACHED: Final = _Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "plugin-not-attached",
+    "The response contains the reference of an exclusive value, but the plugin 'exclusive' could not attach to this "
+    "API server, so nobody can decide who may read it. Its log says at the start what this version of Airflow lacks. "
+    "Use a release of airflow-provider-exclusive that supports it.",
+)
 
 
 @dataclass(slots=True)
@@ -73,12 +94,13 @@ class _Response:
 
     scope: Scope
     send: Send
+    headers: list[tuple[bytes, bytes]]
     is_refused: bool = False
     _held: list[Message] = field(default_factory=list)
 
     async def receive_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (PROBE_HEADER, b"attached")]
+            message["headers"] = [*message.get("headers", ()), *self.headers]
             # Only this status carries a value.
             is_suspect = message["status"] == HTTPStatus.OK and not self.scope.get(DECIDED)
         else:
@@ -109,8 +131,8 @@ def _is_about_xcoms(scope: Scope) -> bool:
     return path.startswith((f"{root}{_XCOMS}", _XCOMS))
 
 
-async def _send_json(send: Send, status: int, reason: str, message: str) -> None:
-    body = json.dumps({"detail": {"reason": reason, "message": message}}).encode()
-    headers = [(b"content-type", _JSON), (b"content-length", str(len(body)).encode()), (PROBE_HEADER, b"attached")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _send_json(send: Send, refusal: _Refusal, extra: list[tuple[bytes, bytes]]) -> None:
+    body = json.dumps({"detail": {"reason": refusal.reason, "message": refusal.message}}).encode()
+    headers = [(b"content-type", _JSON), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -18,7 +18,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers, metrics, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
-from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.decisions import Decisions, ReadRequest
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 
 DECIDED: Final = "exclusive_decided"
@@ -100,11 +100,16 @@ def _decide(
 ) -> list[Any]:
     with responses.http_errors("read", requested, xcom_request, session, trail):
         with metrics.timed(metrics.DECISION):
-            connection = session.connection()
-            caller = callers.find_caller(xcom_request.ti_id, connection)
-            answer = decisions.answer(rows, requested, caller, ServerHandOverLookup(decisions.keyring, connection))
+            # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
+            with callers.borrowed_connection(session) as connection:
+                caller = callers.find_caller(xcom_request.ti_id, connection)
+                standing = callers.find_standing(requested, rows, connection) if _has_scope(rows) else frozenset()
+            hand_overs = ServerHandOverLookup(decisions.keyring, session)
+            answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
         if answer.opens:
-            if trail.records(audit.READ):
-                callers.release_connection(session)
             trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.http.method)
     return answer.rows
+
+
+def _has_scope(rows: Sequence[Any]) -> bool:
+    return any(is_reference_row(row) and row.get("consumers") != "*" for row in rows)

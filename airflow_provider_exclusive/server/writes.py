@@ -1,7 +1,8 @@
 """
 Writes of XComs: open a sealed key before Airflow's route stores the row, and wrap its data key.
 
-The guard has already checked that the task writes at its own coordinates. A row without a sealed key passes unchanged.
+The guard has already checked that the task writes at its own coordinates. A row that is too large for a reference is
+refused; one without a sealed key passes unchanged.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
-from airflow_provider_exclusive.format.reference import holds_sealed_key
-from airflow_provider_exclusive.scopes.identity import Coordinate
-from airflow_provider_exclusive.server import callers, responses
+from airflow_provider_exclusive.format.reference import check_extent, holds_sealed_key, is_escaped, is_reference_row
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.server import responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
 from airflow_provider_exclusive.server.decisions import Decisions
@@ -30,25 +31,25 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
     def write(**arguments: Any) -> Any:
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
         # If the writer is unknown, the sealed key is stored as it is, and nobody can open it.
-        if xcom_request is not None and holds_sealed_key(arguments["value"]):
+        if xcom_request is not None and xcom_request.writer is not None and is_reference_row(arguments["value"]):
             requested = Coordinate(*(arguments[name] for name in _COORDINATES))
-            arguments["value"] = _accept_sealed_key(
-                decisions, trail, arguments["value"], requested, xcom_request, arguments["session"]
-            )
+            with responses.http_errors("write", requested, xcom_request, arguments["session"], trail):
+                arguments["value"] = _accept(decisions, arguments["value"], requested, xcom_request.writer.identity)
         return original(**arguments)
 
     return write
 
 
-def _accept_sealed_key(
-    decisions: Decisions, trail: AuditTrail, row: Any, requested: Coordinate, xcom_request: XComRequest, session: Any
-) -> dict[str, Any]:
-    with responses.http_errors("write", requested, xcom_request, session, trail):
-        writer = callers.identity_of(xcom_request.ti_id, session)
-        try:
-            return decisions.accept_sealed_key(row, writer=writer, target=requested)
-        except AccessDeniedError:
-            raise
-        except ExclusiveError as refused:
-            message = f"This sealed key was refused: {refused}"
-            raise AccessDeniedError(message, reason="sealed-key-refused") from refused
+def _accept(decisions: Decisions, row: Any, requested: Coordinate, writer: TaskIdentity) -> Any:
+    if is_escaped(row):
+        return row
+    try:
+        check_extent(row)
+        if not holds_sealed_key(row):
+            return row
+        return decisions.accept_sealed_key(row, writer=writer, target=requested)
+    except AccessDeniedError:
+        raise
+    except ExclusiveError as refused:
+        message = f"This exclusive value was refused: {refused}"
+        raise AccessDeniedError(message, reason="sealed-key-refused") from refused

@@ -93,7 +93,7 @@ class StorageDriverContract:
         with pytest.raises(StorageError, match="Refusing the prefix"):
             list(driver.scan(prefix))
 
-    def test_a_missing_object_is_an_error_that_says_where_it_was_sought(self, driver: StorageDriver) -> None:
+    def test_a_missing_object_is_an_error_that_names_its_place(self, driver: StorageDriver) -> None:
         with pytest.raises(PayloadNotFoundError, match=f"{driver.type}:{KEY}"):
             driver.retrieve(KEY)
 
@@ -210,7 +210,7 @@ class StorageDriverContract:
             assert len(list(pool.map(write_read_delete, range(80)))) == 80
         assert list(driver.scan()) == []
 
-    def test_a_forked_child_reads_what_its_parent_wrote_and_both_go_on(self, driver: StorageDriver) -> None:
+    def test_a_forked_child_and_its_parent_keep_working(self, driver: StorageDriver) -> None:
         driver.store("v1/parent", b"from the parent", ttl_seconds=60)
 
         def child() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def exclusive_producer(requested: Coordinate | None, running: RunningTask | None
     if running is None or running.task is None or (dag := running.task.dag) is None:
         return None
     if requested is None:
-        return _producer_of_lazy_items(_declared(dag), running.identity.task_id)
+        return _producer_of_lazy_items(_declared(_SameDag(dag)), running.identity.task_id)
     if requested.dag_id != dag.dag_id or requested.task_id is None:
         return _handed_over(requested, running)
     task = dag.task_dict.get(requested.task_id)
@@ -45,8 +45,21 @@ def exclusive_producer(requested: Coordinate | None, running: RunningTask | None
 
 
 @lru_cache(maxsize=1)
-def _declared(dag: DAG) -> DeclaredDag:
-    return DeclaredDag.of(dag)
+def _declared(dag: _SameDag) -> DeclaredDag:
+    return DeclaredDag.of(dag.dag)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SameDag:
+    """A Dag as a cache knows it: Airflow's are equal if their ids and dates are, whatever they declare."""
+
+    dag: DAG
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _SameDag) and self.dag is other.dag
+
+    def __hash__(self) -> int:
+        return id(self.dag)
 
 
 def _handed_over(requested: Coordinate, running: RunningTask) -> str | None:

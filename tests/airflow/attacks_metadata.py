@@ -14,6 +14,7 @@ from airflow.models import xcom
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
+from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import delete, insert, select
 
 from airflow_provider_exclusive import config, wiring
@@ -116,7 +117,7 @@ class Rows:
     def insert_runs(self, world: World) -> dict[tuple[str, str], int]:
         runs = [
             {"dag_id": run.dag, "run_id": run.run, "run_type": "manual", "state": "running", "run_after": NOW}
-            | {"conf": conf_of(world, run)}
+            | {"conf": conf_of(world, run), "triggered_by": DagRunTriggeredByType.OPERATOR}
             for run in world.runs
         ]
         with create_session() as session:

@@ -86,13 +86,15 @@ def expect_read(world: World, case: Case, selected: list[tuple[Place, Cell]]) ->
 
 
 def expect_write(case: Case) -> Expected:
-    """Everybody at his own coordinates, nobody elsewhere, whatever lies there and whatever became of the task."""
+    """Every task that runs, or just ended, writes at its own coordinates, and nobody elsewhere."""
     if case.caller is None and case.version in VERSIONS_THAT_FIND_WRITERS:
         return Expected(404, "write denied: Airflow knows no such task")
     if case.caller is None:
         return Expected(403, "write denied: unknown-task", "unknown-task")
     if case.caller != case.target:
         return Expected(403, "write denied: foreign-coordinate", "foreign-coordinate")
+    if case.ended == "long ago":
+        return Expected(403, "write denied: task-has-ended", "task-has-ended")
     return Expected(201, "written") if case.route == "set" else Expected(200, "deleted")
 
 

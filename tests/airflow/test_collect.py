@@ -119,7 +119,7 @@ class TestResultsThatAreNotToBeHad:
 
 
 class TestWhoReadsTheResults:
-    def test_the_results_are_the_triggers_own_output_for_its_downstream_tasks(self, when_waiting):
+    def test_downstream_tasks_of_the_trigger_read_the_results(self, when_waiting):
         with a_dag() as child:
             exclusive_task(consumers="caller", task_id="summarise")(lambda rows: f"{rows}!")(exclusive_input("rows"))
             exclusive_task(consumers="caller", task_id="each")(lambda x: x * 2).expand(x=[1, 2, 3])
@@ -170,7 +170,7 @@ class TestWhoReadsTheResults:
         clauses = run.xcom_rows()["hand_over", -1, "return_value"]["consumers"]
         assert [clause["task_id"] for clause in clauses] == ["extract"]
 
-    def test_after_a_deferral_it_collects_as_well_and_a_hook_of_the_users_still_runs(self, triggered, mocker):
+    def test_after_deferral_it_collects_and_a_user_hook_still_runs(self, triggered, mocker):
         wait = InProcessTestSupervisor.run_trigger_in_process
 
         def run_child_then_wait(*, trigger, ti):
@@ -196,7 +196,7 @@ class TestWhoReadsTheResults:
         assert set(hooks) == {"hand_over"}
         assert is_reference_row(run.xcom_rows()["hand_over", -1, "return_value"])
 
-    def test_a_frame_of_a_task_that_is_mapped_over_one_item_comes_as_a_list(self, when_waiting):
+    def test_one_mapped_frame_comes_as_a_list(self, when_waiting):
         import pandas as pd
 
         frame, seen = pd.DataFrame({"a": [1, 2]}), []

@@ -19,8 +19,9 @@ from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.canonical import to_base64
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.server import callers
 from airflow_provider_exclusive.server.callers import Caller
-from airflow_provider_exclusive.server.decisions import Decisions
+from airflow_provider_exclusive.server.decisions import Decisions, ReadRequest
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 from tests.airflow import attacks_metadata
 from tests.airflow.attacks_draw import Case, Draw
@@ -81,8 +82,9 @@ def server(rows):
         requested = Coordinate(*case.output.at, case.output.key)
         try:
             with create_session() as session:
-                hand_overs = ServerHandOverLookup(decisions.keyring, session.connection())
-                (answered,) = decisions.answer([row], requested, caller, hand_overs).rows
+                standing = callers.find_standing(requested, [row], session.connection())
+                hand_overs = ServerHandOverLookup(decisions.keyring, session)
+                (answered,) = decisions.answer([row], ReadRequest(requested, caller, hand_overs, standing)).rows
         except AccessDeniedError:
             return "denied"
         return "allowed" if answered == row | {"data_key": data_key_of(row)} else "answered in a wrong way"

@@ -69,7 +69,7 @@ def hand_over(triggered, **keys) -> Run:
 
 
 class TestWhatWasNotHandedOver:
-    def test_the_error_says_which_operator_call_would_hand_it_over_and_is_not_retried(self, outcomes, triggered):
+    def test_the_error_names_the_operator_call_and_is_not_retried(self, outcomes, triggered):
         hand_over(triggered, rows="rows", more="more")
 
         triggered.run()
@@ -91,7 +91,7 @@ class TestWhatWasNotHandedOver:
 
         outcomes.refused("rows", HandOverError, "it was handed nothing", "exclusive_keys={'rows': …}")
 
-    def test_an_argument_that_was_not_handed_over_fails_the_task_at_once(self):
+    def test_a_missing_argument_fails_the_task_at_once(self):
         errors = []
         with a_dag() as child:
             task(task_id="load", retries=3, on_failure_callback=lambda context: errors.append(context["exception"]))(
@@ -114,7 +114,7 @@ class TestWhatWasNotHandedOver:
             {"dag_id": "no_such", "run_id": "r", "task_id": "t", "map_index": -1},
         ],
     )
-    def test_a_pointer_to_nothing_is_refused_even_where_there_is_a_default(self, pointer):
+    def test_a_dangling_pointer_is_refused_despite_a_default(self, pointer):
         outcomes = Outcomes()
         with a_dag() as child:
             outcomes.task("plain", rows="default")()
@@ -139,7 +139,7 @@ class TestWhatWasNotHandedOver:
         assert "a secret" not in str(outcomes)
         assert parent.run_id not in str(outcomes["other"])
 
-    def test_what_was_handed_over_cannot_be_pulled_by_its_coordinate_from_elsewhere(self):
+    def test_handed_over_values_cannot_be_pulled_by_coordinate(self):
         pulled = []
 
         def pull(ti, params):
@@ -167,7 +167,7 @@ class TestWhatWasNotHandedOver:
             triggered.run(conf=conf)
             outcomes.refused("rows", EnvelopeError, "'hand_over'", "Clear and re-run the task")
 
-    def test_a_hand_over_is_withdrawn_when_the_trigger_triggers_another_run(self, outcomes, triggered):
+    def test_triggering_another_run_withdraws_the_hand_over(self, outcomes, triggered):
         with a_dag() as dag:
             ExclusiveTriggerDagRunOperator(
                 task_id="hand_over",
@@ -230,7 +230,7 @@ class TestSourcesThatChanged:
         triggered.run(conf=conf)
         outcomes.refused("rows", EnvelopeError, "found a plain value", "extract_rows")
 
-    def test_a_source_that_is_gone_is_an_error_with_the_cure_even_where_there_is_a_default(self):
+    def test_a_missing_source_is_an_error_despite_a_default(self):
         outcomes, pushed = Outcomes(), ["value"]
         with a_dag() as child:
             outcomes.task("parts", rows="default")()
@@ -260,7 +260,7 @@ class TestSourcesThatChanged:
 
 
 class TestWhatWasHandedOver:
-    def test_it_reaches_every_place_where_a_task_takes_values_and_nothing_that_airflow_keeps(self, capfd, tmp_path):
+    def test_inputs_reach_every_argument_and_nothing_airflow_keeps(self, capfd, tmp_path):
         canary, seen = f"canary-{uuid.uuid4()}", {}
 
         class Query(BaseOperator):
@@ -392,7 +392,7 @@ class TestWhatWasHandedOver:
 
 
 class TestTestValues:
-    def test_they_stand_in_for_inputs_everywhere_while_the_block_runs(self, outcomes):
+    def test_test_values_replace_inputs_while_the_block_runs(self, outcomes):
         seen = []
         with a_dag() as dag:
             task(task_id="taskflow")(lambda rows: seen.append(rows))(exclusive_input("rows"))
@@ -408,9 +408,7 @@ class TestTestValues:
         assert Run(dag).states["taskflow"] == "failed"
 
     @pytest.mark.parametrize("parsing", [{}, {"_AIRFLOW_PARSING_CONTEXT_TASK_ID": "write"}])
-    def test_templates_know_inputs_once_a_dag_file_was_parsed_by_whatever_component(
-        self, tmp_path, monkeypatch, mocker, parsing
-    ):
+    def test_templates_know_inputs_once_any_component_parsed_a_dag(self, tmp_path, monkeypatch, mocker, parsing):
         mocker.patch.object(DAG, "get_template_env", inspect.unwrap(DAG.get_template_env))
         for name, value in parsing.items():
             monkeypatch.setenv(name, value)

@@ -95,7 +95,7 @@ class TestForbiddenEdges:
 
         self.refused(dag, "'peek'", "'extract'")
 
-    def test_the_argument_of_a_mapped_task_group_is_refused_for_the_tasks_in_it(self):
+    def test_tasks_of_a_mapped_group_are_readers_of_its_argument(self):
         with a_dag() as dag:
 
             @exclusive_task(consumers=["group.inner"])
@@ -110,7 +110,7 @@ class TestForbiddenEdges:
 
         self.refused(dag, "'group.other'", "'extract'")
 
-    def test_globs_that_permit_a_task_each_but_have_no_common_form_are_refused(self):
+    def test_globs_without_a_common_form_are_refused(self):
         with a_dag() as dag:
 
             @exclusive_task(consumers={"a": ["*_all"], "b": ["load*"]}, multiple_outputs=True)
@@ -182,7 +182,7 @@ class TestUnknownConsumers:
         assert "did you mean 'load'?" in message
         assert re.search(r"test_parse_check.py:\d+", message)
 
-    def test_a_consumer_in_a_group_named_without_it_is_refused_with_its_full_id(self):
+    def test_a_consumer_named_without_its_group_gets_its_full_id(self):
         with a_dag() as dag:
 
             @exclusive_task(consumers=["store"])
@@ -262,7 +262,7 @@ class TestDroppedScopes:
         (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'dropped'" in message
 
-    def test_an_exclusive_task_that_overrides_its_own_hook_is_refused(self):
+    def test_overriding_an_exclusive_tasks_own_hook_is_refused(self):
         with a_dag() as dag:
 
             @exclusive_task
@@ -307,7 +307,7 @@ class TestDroppedScopes:
         assert "'take'" in message
 
 
-def test_an_output_that_would_be_written_past_the_backend_is_refused():
+def test_an_output_written_past_the_backend_is_refused():
     with a_dag() as dag:
         DateTimeSensorAsync(
             task_id="wait", target_time="2030-01-01", end_from_trigger=True, pre_execute=consumers(DOWNSTREAM)
@@ -347,7 +347,7 @@ class TestSoundDags:
         # 'named' is called three times and so is three tasks; each has the same scope.
         assert find_contradictions(DeclaredDag.of(dag)) == []
 
-    def test_a_task_of_a_mapped_group_that_takes_no_argument_of_it_is_no_reader(self):
+    def test_a_mapped_groups_task_without_its_argument_is_no_reader(self):
         with a_dag() as dag:
 
             @exclusive_task(consumers=["group.first"])
@@ -416,11 +416,11 @@ class TestBadClauses:
             consumers(spec)
 
     @pytest.mark.parametrize("codec", ["json", "hand-over", "", 3])
-    def test_a_codec_that_is_not_there_is_refused_with_those_that_are(self, codec):
+    def test_an_unknown_codec_is_refused_with_a_list_of_codecs(self, codec):
         with pytest.raises(InvalidScopeError, match="expected one of 'arrow', 'cloudpickle', 'msgpack', 'serde'"):
             consumers("load", codec=codec)
 
-    def test_the_codecs_that_can_be_asked_for_are_those_of_a_deployment(self):
+    def test_the_codecs_offered_are_those_of_the_deployment(self):
         known = wiring.create_codecs(allow_cloudpickle=True)
 
         assert set(CODECS) == set(known._codecs) - {"hand-over"}
@@ -458,7 +458,7 @@ class TestBadClauses:
             consumers("load", then="my_hook")
 
 
-def test_a_report_of_scopes_tells_who_may_read_the_whole_of_several_outputs():
+def test_the_scope_report_names_readers_of_the_combined_output():
     with a_dag() as dag:
 
         @exclusive_task(consumers={"count": ["load", "audit"], "frame": ["load"]}, multiple_outputs=True)
@@ -507,7 +507,7 @@ class TestModes:
         )
         return tmp_path
 
-    def test_error_is_the_default_and_becomes_an_import_error_with_file_and_line(self, dag_folder):
+    def test_error_mode_is_the_default_and_gives_file_and_line(self, dag_folder):
         bag = DagBag(dag_folder)
 
         (message,) = bag.import_errors.values()

@@ -59,7 +59,7 @@ def push_and_pull(value):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_without_a_store_every_row_is_airflows_own_byte_for_byte(value):
+def test_without_a_store_rows_equal_airflows_byte_for_byte(value):
     pulled, row = push_and_pull(value)
 
     assert json.dumps(row) == json.dumps(BaseXCom.serialize_value(value))
@@ -68,7 +68,7 @@ def test_without_a_store_every_row_is_airflows_own_byte_for_byte(value):
 
 
 @pytest.mark.parametrize("value", [{MARKER: 1, "x": [1]}, {MARKER: "plain", "value": 3}, {MARKER: None}])
-def test_a_users_own_value_that_looks_like_a_reference_stays_a_value(value):
+def test_a_user_value_shaped_like_a_reference_stays_a_value(value):
     pulled, row = push_and_pull(value)
 
     assert pulled == value
@@ -168,7 +168,7 @@ class TestWithAConfiguredStore:
             assert row["consumers"] == "*"
             assert len(json.dumps(row)) < 1_000
 
-    def test_a_large_plain_value_is_open_to_every_task_and_shown_as_ever(self, store):
+    def test_a_large_plain_value_is_readable_and_shown_as_usual(self, store):
         seen = []
         with a_dag() as dag:
 

@@ -29,7 +29,7 @@ def fork_with(**options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_process_that_forks_imports_the_client_of_a_configured_connection_before():
+def test_the_forking_process_has_imported_the_client_already():
     found = fork_with(conn_id="somewhere")
 
     assert found["backend"].startswith("airflow_provider_exclusive")
@@ -40,5 +40,5 @@ def test_without_a_connection_nothing_is_imported():
     assert fork_with()["child"] == "no"
 
 
-def test_settings_that_cannot_be_read_do_not_keep_a_process_from_forking():
+def test_unreadable_settings_do_not_stop_a_process_from_forking():
     assert fork_with(conn_id="somewhere", inline_bytes="many")["child"] == "no"

@@ -45,7 +45,7 @@ def test_what_the_first_example_calls_an_import_error_is_one(read):
     assert "'report' takes key 'days' of task 'transform'" in message
 
 
-def test_a_reader_outside_the_scope_gets_the_refusal_that_the_readme_shows(read, tmp_path):
+def test_a_denied_reader_gets_the_refusal_that_the_readme_shows(read, tmp_path):
     (call,) = re.findall(r"`(ti\.xcom_pull\(.*\))`", README)
     (shown,) = re.findall(r"^```text\n(.*?)\n```", README, flags=re.DOTALL | re.MULTILINE)
     said = tmp_path / "said.txt"

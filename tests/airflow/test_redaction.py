@@ -168,7 +168,7 @@ def test_a_label_rendered_before_any_value_was_opened_stays(extract, concealed):
     assert concealed(dag, seen).label("load", 0) == "number 7"
 
 
-def test_a_value_pulled_inside_execute_is_withheld_when_fields_are_stored_again(extract, concealed):
+def test_a_value_pulled_in_execute_is_redacted_in_stored_fields(extract, concealed):
     seen = []
 
     class SqlLike(BaseOperator):

@@ -64,7 +64,7 @@ def run_with_reader(reader: Reader, value="a secret", *, scope="reader", within=
 
 
 class TestReadersOutsideTheScope:
-    def test_the_refusal_names_reader_output_scope_and_line_and_is_not_retried(self):
+    def test_a_refusal_names_reader_scope_and_line_and_is_final(self):
         reader = Reader()
 
         run_with_reader(reader, scope=["extract"])
@@ -98,7 +98,7 @@ class TestReadersOutsideTheScope:
         reader.refused(AccessDeniedError)
         assert own == [7]
 
-    def test_the_whole_of_several_outputs_is_refused_to_who_may_read_one_part(self):
+    def test_reading_one_part_does_not_permit_the_whole(self):
         whole, part = Reader(), Reader(lambda ti: ti.xcom_pull(task_ids="extract", key="count"))
         with a_dag() as dag:
 
@@ -182,7 +182,7 @@ class TestReadersOutsideTheScope:
         assert Run(dag).state == "success"
         assert len(caught) == 3
 
-    def test_an_exclusive_task_cannot_write_at_another_tasks_coordinates(self):
+    def test_an_exclusive_task_cannot_write_to_another_tasks_row(self):
         refused = []
         with a_dag() as dag:
 
@@ -359,7 +359,7 @@ def test_an_output_that_was_never_pushed_is_none_as_ever():
 
 
 @pytest.mark.parametrize("planted", ["text", None, [1]])
-def test_a_plain_value_among_the_items_of_a_lazy_sequence_is_refused(planted):
+def test_a_plain_item_in_a_lazy_sequence_is_refused(planted):
     caught = []
     with a_dag() as dag:
 
@@ -573,7 +573,7 @@ _ANOTHER_KEY = "mX2f9vQn7LwB5yRk1sT8dZ3hCj6gPa0eUoIxVtWqN4M="
 
 
 @pytest.mark.parametrize(("pushed", "cleared"), [("r%2Fx", "r/x"), ("plain", "plain")])
-def test_a_payload_goes_with_its_row_though_airflow_decodes_the_key(pushed, cleared):
+def test_a_row_takes_its_payload_along_when_the_key_is_decoded(pushed, cleared):
     with a_dag() as dag:
 
         @exclusive_task(consumers=[])

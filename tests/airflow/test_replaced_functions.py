@@ -37,7 +37,7 @@ def untouched(monkeypatch):
     "changed", [a_coroutine, fewer_parameters, None, 3], ids=["coroutine", "parameters", "missing", "no function"]
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched, mocker, caplog, name, changed):
+def test_a_changed_airflow_is_left_alone_and_logged(untouched, mocker, caplog, name, changed):
     mocker.patch.object(xcoms, name, changed)
 
     assert attach(ROOT) is False
@@ -47,7 +47,7 @@ def test_on_a_changed_airflow_nothing_is_replaced_and_the_log_says_so(untouched,
     assert "could not attach" in caplog.text
 
 
-def test_an_api_server_without_the_execution_api_is_said_to_have_none(untouched, caplog):
+def test_an_api_server_without_the_execution_api_is_reported(untouched, caplog):
     assert attach(SimpleNamespace(routes=[])) is False
     assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
     assert "started without the execution API" in caplog.text

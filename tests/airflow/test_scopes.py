@@ -81,7 +81,7 @@ def check(dag, *producers: str, scope_for=None) -> Run:
 
 
 class TestDecorators:
-    def test_exclusive_task_without_arguments_serves_direct_downstream_tasks(self, seen, load):
+    def test_the_bare_decorator_permits_direct_downstream_tasks(self, seen, load):
         with a_dag() as dag:
 
             @exclusive_task
@@ -477,7 +477,7 @@ class TestLifeCycle:
         assert is_reference_row(run.xcom_rows()["waiting", -1, "side"])
 
     @pytest.mark.parametrize("wrap", [lambda hook: hook, lambda hook: consumers(then=hook)])
-    def test_a_hook_that_default_args_give_every_task_runs_for_exclusive_ones_too(self, wrap):
+    def test_a_default_args_hook_runs_for_exclusive_tasks(self, wrap):
         hooked = []
 
         def hook(context):
@@ -494,7 +494,7 @@ class TestLifeCycle:
         assert sorted(hooked) == ["group.bare", "group.mapped", "its own"]
         assert is_reference_row(run.xcom_rows()["group.bare", -1, "return_value"])
 
-    def test_a_mapped_task_that_looks_for_its_own_output_asks_for_no_other(self, mocker, seen):
+    def test_a_mapped_task_asks_only_for_its_own_output(self, mocker, seen):
         def refuse(cls, **kwargs):
             raise AssertionError("the outputs of all map indexes were asked for")
 
@@ -526,7 +526,7 @@ class TestLifeCycle:
             ("work", -1, key): True for key in ("return_value", "trigger_run_id")
         }
 
-    def test_an_empty_dict_of_several_outputs_reaches_those_who_may_read_every_part(self, seen, load):
+    def test_empty_multiple_outputs_reach_readers_of_every_part(self, seen, load):
         with a_dag() as dag:
 
             @exclusive_task(consumers={"rows": ["load"], "count": ["load"]}, multiple_outputs=True)
@@ -560,7 +560,7 @@ class TestLifeCycle:
         assert seen == ["value"]
         assert is_reference_row(run.xcom_rows()["load", -1, "after"])
 
-    def test_the_callback_of_a_task_that_did_not_touch_an_xcom_before_reads_as_that_task(self, seen):
+    def test_a_callback_that_pulls_first_reads_as_its_task(self, seen):
         def on_success(context):
             with pytest.raises(AccessDeniedError) as refusal:
                 context["ti"].xcom_pull(task_ids="extract")

@@ -159,7 +159,7 @@ class TestDeniedReads:
         ],
         ids=str,
     )
-    def test_a_task_outside_the_scope_gets_403_with_a_reason_and_nothing_else(self, world, read):
+    def test_a_reader_outside_the_scope_gets_403_and_only_a_reason(self, world, read):
         response = world.get(by="stranger", **read)
 
         assert response.status_code == 403
@@ -183,7 +183,7 @@ class TestDeniedReads:
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "task-has-ended"
 
-    def test_a_task_that_says_it_ends_in_the_future_reads_nothing_when_that_is_far(self, world):
+    def test_a_false_end_date_far_in_the_future_reads_nothing(self, world):
         world.set_state("success", end_date=datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC), task_id="reader")
 
         response = world.get()
@@ -310,7 +310,7 @@ class TestPermittedReads:
 
     # The SDK does not quote keys, so Airflow keeps "r%2F x" as "r/ x".
     @pytest.mark.parametrize("key", ["a/b", "r/ x"])
-    def test_keys_with_slashes_and_percent_signs_are_resolved_as_airflow_does(self, world, key):
+    def test_keys_with_slashes_and_percent_signs_resolve(self, world, key):
         response = world.get(key=key)
 
         assert response.status_code == 200
@@ -321,7 +321,7 @@ class TestPermittedReads:
 
         assert data_key_of(world.get())
 
-    def test_the_producer_gets_its_own_broken_row_back_so_that_clearing_works(self, world):
+    def test_a_producer_reads_its_own_broken_row_so_clearing_works(self, world):
         broken = world.row() | {"wrapped_key": ""}
         write_row(world.dag_id, world.run_id, "secret", broken)
 
@@ -368,8 +368,17 @@ class TestWrites:
         assert response.status_code in (403, 404)
         assert ("stranger", -1, "return_value") not in read_rows(world.dag_id, world.run_id)
 
-    def test_a_task_writes_and_deletes_its_own_also_after_it_ended(self, world):
+    @pytest.mark.parametrize("method", ["POST", "DELETE"])
+    def test_a_task_that_ended_long_ago_writes_nothing(self, world, method):
         world.set_state("success", end_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), task_id="stranger")
+
+        response = world.write(method, "stranger", key="own", by="stranger", json={"a": 1})
+
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "task-has-ended"
+
+    def test_a_task_writes_and_deletes_its_own_just_after_it_ended(self, world):
+        world.set_state("success", end_date=datetime.datetime.now(datetime.UTC), task_id="stranger")
 
         assert world.write("POST", "stranger", key="own", by="stranger", json={"a": 1}).status_code == 201
         assert world.row("stranger", "own") == {"a": 1}
@@ -414,7 +423,7 @@ class TestSealedKeys:
         assert data_key_of(world.get("stranger", "sealed_key")) is None
         world.write("DELETE", "stranger", key="sealed_key", by="stranger")
 
-    def test_a_sealed_key_becomes_a_wrapped_key_that_its_readers_get(self, world):
+    def test_a_sealed_key_is_stored_as_a_wrapped_key_for_readers(self, world):
         sealed_key = row_with_sealed_key(world)
 
         response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
@@ -436,7 +445,7 @@ class TestSealedKeys:
             "/execution/xcoms/{own}?mapped_length=none",
         ],
     )
-    def test_a_sealed_key_is_opened_on_no_other_route_and_echoed_by_none(self, world, path):
+    def test_a_sealed_key_is_opened_on_one_route_and_never_echoed(self, world, path):
         own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/sealed_key"
         token = world.token_for(world.ti_id("stranger"))
 
@@ -465,7 +474,7 @@ class TestSealedKeys:
         world.write("DELETE", "stranger", key="sealed_key", by="stranger")
 
 
-def test_a_large_value_that_begins_like_a_reference_arrives_whole(world):
+def test_a_large_value_like_a_reference_arrives_complete(world):
     value = {"__exclusive__": "plain", "value": {"__exclusive__": "x" * 3_000_000}}
 
     assert world.write("POST", "stranger", key="large", by="stranger", json=value).status_code == 201

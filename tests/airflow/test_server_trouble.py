@@ -60,7 +60,6 @@ def shared(client):
 
 @pytest.fixture
 def world(shared):
-    callers.identity_of.cache.clear()
     return shared
 
 
@@ -141,7 +140,7 @@ class TestFlood:
 
         return await asyncio.gather(*map(read, urls))
 
-    def test_thousands_of_refusals_at_once_are_all_answered_and_counted_in_one_line_each(self, world):
+    def test_thousands_of_refusals_are_answered_and_logged_briefly(self, world):
         urls = [path_of(world, task_id, key) + query for task_id, key, query in self.COORDINATES]
         # Half of them at one coordinate, the others at several.
         asked = list(itertools.islice(itertools.cycle([urls[0], urls[1], urls[0], urls[2], urls[0], urls[3]]), FLOOD))
@@ -224,9 +223,14 @@ class TestAuditTrail:
 @contextmanager
 def unable_to_look_callers_up(mocker):
     """Let the look-ups of a decision fail in the database; what Airflow itself asks it works."""
-    broken = mocker.patch.object(callers, "task_instance_statements", return_value=[select(table("nowhere"))])
+    nowhere = select(table("nowhere"))
+    broken = [
+        mocker.patch.object(callers, "task_instance_statements", return_value=[nowhere]),
+        mocker.patch.object(callers, "present_tries_statement", return_value=nowhere),
+    ]
     yield
-    mocker.stop(broken)
+    for one in broken:
+        mocker.stop(one)
 
 
 @contextmanager
@@ -251,9 +255,7 @@ def logged(caplog) -> str:
 class TestDatabaseTrouble:
     @pytest.mark.parametrize("by", ["reader", "stranger", "secret"])
     @pytest.mark.parametrize("suffix", ["", "/slice", "/item/0", "?include_prior_dates=true"])
-    def test_an_undecided_read_is_answered_503_and_works_once_the_trouble_is_over(
-        self, world, mocker, caplog, by, suffix
-    ):
+    def test_an_undecided_read_gets_503_until_the_database_is_back(self, world, mocker, caplog, by, suffix):
         before = world.get(suffix=suffix, by=by)
 
         with unable_to_look_callers_up(mocker):
@@ -290,17 +292,15 @@ class TestDatabaseTrouble:
         assert world.write("POST", "stranger", key="later", by="stranger", json=1).status_code == 201
         assert world.write("DELETE", "stranger", key="later", by="stranger").status_code == 200
 
-    def test_a_write_that_is_decided_without_the_database_is_refused_as_ever(self, world, mocker):
-        world.write("DELETE", "secret", by="stranger")  # from here on its coordinates are known
+    def test_no_write_is_decided_from_memory(self, world, mocker):
+        """A task instance may have been retried or deleted since it wrote last."""
+        assert world.write("DELETE", "secret", by="stranger").status_code == 403
 
         with unable_to_look_callers_up(mocker):
-            response = world.write("DELETE", "secret", by="stranger")
-
-        assert response.status_code == 403
-        assert response.json()["detail"]["reason"] == "foreign-coordinate"
+            assert world.write("DELETE", "secret", by="stranger").status_code == 503
 
     @pytest.mark.parametrize("by", ["reader", "stranger"])
-    def test_a_database_without_its_table_of_tasks_shows_and_writes_nothing(self, world, by):
+    def test_a_database_without_its_task_table_allows_nothing(self, world, by):
         bearer, rows = world.token_for(world.ti_id(by)), read_rows(world.dag_id, world.run_id)
 
         with table_missing("task_instance"):
@@ -382,7 +382,7 @@ class TestEnormousSlices:
         assert statuses[403] >= 20
         assert statuses[422] >= 2
 
-    def test_a_reader_in_the_scope_gets_as_many_rows_as_airflow_finds(self, world):
+    def test_a_permitted_reader_gets_as_many_rows_as_airflow_finds(self, world):
         differing, longest = [], 0
         for bounds in SLICES:
             query = slice_query(bounds)
@@ -478,7 +478,7 @@ MALFORMED_IDS = {"none": None, "a name": "reader", "SQL": "' OR 1=1 --", "a list
 
 class TestTokens:
     @pytest.mark.parametrize("subject", MALFORMED_IDS.values(), ids=MALFORMED_IDS)
-    def test_a_signed_token_whose_id_is_malformed_reads_and_writes_nothing(self, world, subject):
+    def test_a_signed_token_with_a_malformed_id_is_refused(self, world, subject):
         token, rows = signed(world, sub=subject), read_rows(world.dag_id, world.run_id)
 
         responses = self.try_everything(world, token)

@@ -104,7 +104,7 @@ class TestWhatIsRequested:
         with pytest.raises(TypeError, match=r"Expected str, datetime\.datetime, or None"):
             operator.execute({"ti": RecordingTaskInstance()})
 
-    def test_a_run_after_of_a_wrong_type_is_refused_when_the_dag_is_parsed(self, create):
+    def test_an_invalid_run_after_type_is_refused_at_parse_time(self, create):
         with pytest.raises(TypeError, match="run_after"):
             create(run_after=12345)
 
@@ -237,7 +237,7 @@ class TestAfterDeferral:
         with pytest.raises(ValueError, match="too many values to unpack"):
             create().execute_complete({}, {"dag_id": "child", "run_ids": ["run_1"], "run_1": "success"})
 
-    def test_an_allowed_state_ends_the_task_and_brings_the_run_id_back(self, create):
+    def test_an_allowed_state_ends_the_task_and_returns_the_run_id(self, create):
         operator = create(failed_states=[])
         assert operator.trigger_run_id is None
 
@@ -330,7 +330,7 @@ class TestInADag:
             "fails_deferred": "failed",
         }
 
-    def test_templates_note_and_dates_arrive_and_the_link_leads_there(self, triggered, ours):
+    def test_templates_note_dates_and_link_reach_the_run(self, triggered, ours):
         with a_dag() as dag:
             operator = ExclusiveTriggerDagRunOperator(
                 task_id="trigger",

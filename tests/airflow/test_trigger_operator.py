@@ -97,7 +97,7 @@ class TestBadArguments:
     def test_what_is_no_output_is_refused(self, output):
         self.refused("exclusive_keys['rows']", "expected", "XComArg", exclusive_keys={"rows": output})
 
-    def test_an_input_with_a_default_is_refused_for_a_default_lies_nowhere(self):
+    def test_handing_over_an_input_with_a_default_is_refused(self):
         keys = {"rows": exclusive_input("rows", default=3)}
         self.refused("exclusive_keys['rows']", "default", "in the triggered Dag", exclusive_keys=keys)
 
@@ -123,7 +123,7 @@ class TestBadArguments:
     def test_an_output_of_this_dag_cannot_be_collected(self):
         self.refused("collect['s']", "task id", collect=lambda value: {"s": value})
 
-    def test_a_conf_of_the_users_under_the_key_of_the_pointer_is_refused(self):
+    def test_a_user_conf_under_the_pointer_key_is_refused(self):
         self.refused("'exclusive'", "another key", exclusive_keys={"rows": "extract"}, conf={CONF_KEY: 1})
         self.refused("'exclusive'", collect={"s": "summarise"}, conf={CONF_KEY: 1})
         with a_dag():
@@ -138,7 +138,7 @@ class TestBadArguments:
                 partial.expand(**{argument: [{"rows": "extract"}]})
             del partial
 
-    def test_bad_keys_of_a_mapped_trigger_are_refused_when_the_dag_is_parsed(self):
+    def test_invalid_keys_of_a_mapped_trigger_fail_at_parse_time(self):
         with a_dag(), pytest.raises(InvalidScopeError, match="'extrcat'"):
             ExclusiveTriggerDagRunOperator.partial(
                 task_id="hand_over", trigger_dag_id="child", exclusive_keys={"rows": "extrcat"}
@@ -146,7 +146,7 @@ class TestBadArguments:
 
 
 class TestParseCheck:
-    def test_handing_over_what_the_trigger_may_not_read_is_an_error_with_the_fix(self):
+    def test_handing_over_a_denied_output_is_an_error_with_a_fix(self):
         with a_dag() as dag:
 
             @exclusive_task(consumers={"count": ["hand_over"], "frame": []}, multiple_outputs=True)
@@ -172,7 +172,7 @@ class TestParseCheck:
         (message,) = find_contradictions(DeclaredDag.of(dag))
         assert "'hand_over' hands over key 'return_value'" in message
 
-    def test_another_argument_of_the_trigger_is_an_input_as_any_other(self):
+    def test_other_trigger_arguments_are_ordinary_inputs(self):
         with a_dag() as dag:
             value = PythonOperator(task_id="extract", python_callable=print, pre_execute=consumers([])).output
             hand_over(conf={"rows": value})
@@ -247,7 +247,7 @@ class TestRecord:
         assert row["codec"] == "hand-over"
         assert "inline" in row
 
-    def test_a_trigger_in_a_mapped_group_hands_over_the_output_of_its_sibling(self, nothing):
+    def test_a_trigger_in_a_mapped_group_hands_over_sibling_output(self, nothing):
         with a_dag() as dag:
 
             @task_group
@@ -389,7 +389,7 @@ class TestNothingIsCopied:
             mocker.patch.object(direction, "current_store", return_value=store)
         return counting
 
-    def test_large_values_and_many_values_cost_the_trigger_no_transfer(self, nothing, driver):
+    def test_many_or_large_values_cost_the_trigger_no_transfer(self, nothing, driver):
         many, seen = 40, []
         with a_dag() as child:
             task(task_id="read")(lambda large, parts: seen.append((len(large), parts)))(

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
-from airflow_provider_exclusive.codecs.base import CodecRegistry
-from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
-from airflow_provider_exclusive.codecs.serde import SerdeCodec
+from airflow_provider_exclusive.exceptions import CodecError
+from airflow_provider_exclusive.wiring import create_codecs
+from tests import classes, library_values
 from tests.same import same
 from tests.values import BEYOND, KEPT, MODULE
 
@@ -21,7 +20,10 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module", autouse=True)
 def _allowed_classes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES", f"airflow.* {MODULE}.*")
+        patch.setenv(
+            "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES",
+            f"airflow.* {MODULE}.* {classes.MODULE}.* {library_values.ALLOWED}",
+        )
         from airflow.sdk import serde
 
         caches = (serde._get_patterns, serde._match_glob)
@@ -40,8 +42,7 @@ def through_airflow(value):
 
 
 def through_codecs(value):
-    arrow, serde = ArrowCodec(), SerdeCodec()
-    codecs = CodecRegistry([MsgpackCodec(nested=[arrow, serde]), arrow, serde])
+    codecs = create_codecs(allow_cloudpickle=False)
     name, pieces = codecs.encode(value)
     return codecs.decode(name, memoryview(bytearray(b"".join(pieces))))  # what large payloads are opened into
 
@@ -84,3 +85,21 @@ def test_airflow_does_refuse_or_change_it(name):
         is_kept = False
 
     assert not is_kept, "this value belongs in KEPT"
+
+
+def test_the_matrix_of_libraries_is_as_large_as_promised():
+    everything = [*library_values.ARRIVE, *library_values.REFUSED]
+    assert len(everything) >= 500
+    assert len({library for library, _ in everything}) >= 12
+
+
+@pytest.mark.parametrize("key", library_values.ARRIVE, ids=": ".join)
+def test_a_value_of_a_library_comes_back_exactly(key):
+    assert same(through_codecs(library_values.ARRIVE[key]()), library_values.ARRIVE[key]())
+
+
+@pytest.mark.parametrize("key", library_values.REFUSED, ids=": ".join)
+def test_any_other_value_of_a_library_is_refused_with_a_way_out(key):
+    make, said = library_values.REFUSED[key]
+    with pytest.raises(CodecError, match=said):
+        through_codecs(make())

@@ -37,7 +37,7 @@ def press_test(monkeypatch):
     return press
 
 
-def test_a_connection_that_is_not_there_is_named_with_the_way_to_make_it():
+def test_a_missing_connection_is_named_with_the_fix():
     from airflow_provider_exclusive.exceptions import ConfigurationError
     from airflow_provider_exclusive.hooks.exclusive import ExclusiveHook
 
@@ -94,7 +94,7 @@ class TestRefusals:
         assert (status, "Could not write /sys/exclusive" in message) == (False, True)
         assert "needs read and write access" in message
 
-    def test_an_object_store_without_its_provider_is_told_what_to_install(self, press_test):
+    def test_an_object_store_without_its_provider_names_the_package(self, press_test):
         status, message = press_test(extra={"storage": "nosuch://bucket/prefix"})
         assert status is False
         assert "nosuch://" in message

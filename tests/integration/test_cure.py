@@ -101,7 +101,7 @@ def cured(airflow, damaged) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
-def test_clearing_the_producer_reruns_it_and_the_consumer_succeeds(airflow, cured, damage):
+def test_a_re_run_of_the_producer_lets_the_consumer_succeed(airflow, cured, damage):
     run_id = cured[damage.name]
 
     assert_succeeded(airflow, DAG, run_id)

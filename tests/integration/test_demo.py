@@ -59,7 +59,7 @@ def wait_for(condition, seconds):
 @pytest.mark.parametrize(
     ("sign_of_life", "how"), [("metadata database created", signal.SIGTERM), ("parsed", signal.SIGINT)]
 )
-def test_interrupting_the_demonstration_leaves_no_process_and_no_file(tmp_path, sign_of_life, how):
+def test_an_interrupted_demo_leaves_no_process_and_no_file(tmp_path, sign_of_life, how):
     with subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
@@ -81,7 +81,7 @@ def test_interrupting_the_demonstration_leaves_no_process_and_no_file(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_killing_the_owner_of_a_server_takes_the_whole_tree_with_it(tmp_path):
+def test_killing_a_servers_owner_kills_the_whole_process_tree(tmp_path):
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], cwd=ROOT, env=clean_environment(), stdin=subprocess.PIPE

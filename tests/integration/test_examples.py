@@ -48,7 +48,7 @@ def states_in(environment, example) -> list[tuple[str, str]]:
     return [(row["task_id"], row["state"]) for row in rows]
 
 
-def test_the_package_under_test_is_the_installed_wheel_in_this_process_and_in_airflow(airflow):
+def test_the_installed_wheel_is_tested_here_and_in_airflow(airflow):
     ask = "import airflow_provider_exclusive as package; print(package.__file__)"
     here, there = (
         subprocess.run(
@@ -73,7 +73,7 @@ def test_an_intruder_is_refused_at_once_and_told_who_may_read(airflow, example, 
     assert refusal.secret not in airflow.task_log(example.dag_id, run_id, refusal.reader)
 
 
-def test_a_test_whose_run_failed_shows_the_log_of_the_task_and_of_the_scheduler(airflow):
+def test_a_failed_run_shows_the_logs_of_task_and_scheduler(airflow):
     example, refusal = INTRUSIONS[0]
     run_id = airflow.run(example.dag_id)
 
@@ -91,7 +91,7 @@ def test_the_demonstration_notices_a_value_that_did_not_arrive(airflow):
     assert "did not reach transform intact" in fault
 
 
-def test_the_demonstration_notices_a_refusal_for_another_reason_and_none_at_all(airflow):
+def test_the_demo_notices_missing_refusals_and_other_reasons(airflow):
     ((example, refusal),) = INTRUSIONS
     run_id = airflow.run(example.dag_id)
     other_reason = replace(example, refusals=(replace(refusal, because="may be read by: nobody"),))
@@ -103,15 +103,13 @@ def test_the_demonstration_notices_a_refusal_for_another_reason_and_none_at_all(
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=by_id)
-def test_every_value_of_an_example_arrives_under_the_real_scheduler(airflow, example):
+def test_example_values_arrive_under_the_real_scheduler(airflow, example):
     outcome = judge(airflow, example, run(airflow, example))
     assert outcome.faults == ()
 
 
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if not example.waits], ids=by_id)
-def test_every_value_of_an_example_arrives_and_every_intruder_is_refused_by_dag_test(
-    airflow_home, dags_folder, example
-):
+def test_dag_test_delivers_values_and_refuses_intruders(airflow_home, dags_folder, example):
     printed = run_by_dag_test(airflow_home, dags_folder, example)
     for reading in example.readings:
         assert reading.says in printed
@@ -125,7 +123,7 @@ def test_every_value_of_an_example_arrives_and_every_intruder_is_refused_by_dag_
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=by_id)
-def test_clearing_the_first_task_runs_an_example_again_with_the_same_outcome(airflow, example):
+def test_clearing_the_first_task_repeats_the_outcome(airflow, example):
     run_id = run(airflow, example)
     before = airflow.xcom_rows(dag_id=example.dag_id, run_id=run_id)
     airflow.clear(example.dag_id, run_id, [reading.producer for reading in example.readings])

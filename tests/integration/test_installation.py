@@ -106,7 +106,7 @@ HEAVY = ("redis", "hiredis", "pyarrow", "pandas", "polars", "numpy", "fsspec", "
 
 class TestImports:
     @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-    def test_no_order_of_imports_fails_and_all_lead_to_the_same_decorator(self, environment, order):
+    def test_every_import_order_leads_to_the_same_decorator(self, environment, order):
         program = "; ".join([*order, "print(exclusive is exclusive_task, callable(consumers), dag.__name__)"])
         assert python_says(environment, program).split() == ["True", "True", "dag"]
 
@@ -116,12 +116,12 @@ class TestImports:
         expected = "airflow_provider_exclusive.xcom.backend" if ours else "airflow.sdk.bases.xcom"
         assert python_says(environment, program).strip() == expected
 
-    def test_parsing_a_dag_loads_no_client_and_no_data_library_beyond_those_of_airflow(self, environment):
+    def test_parsing_a_dag_loads_no_further_client_or_data_library(self, environment):
         added = added_by("from airflow_provider_exclusive import consumers, exclusive_task", environment)
         assert "airflow_provider_exclusive.decorators.exclusive" in added
         assert {name for name in added if name.partition(".")[0] in HEAVY} == set()
 
-    def test_configuring_the_backend_makes_airflow_itself_load_no_client_and_no_data_library(self, without_backend):
+    def test_airflow_with_the_backend_loads_no_client_library(self, without_backend):
         program = (
             "import airflow.sdk; from airflow.sdk import dag, task; from airflow.sdk.execution_time.xcom import XCom"
         )
@@ -238,7 +238,7 @@ class TestRealConfiguration:
     """What ``tests/unit/test_config.py`` tries on a stand-in, on Airflow's own ``conf``."""
 
     @pytest.mark.parametrize("form", ["private_key_cmd", "private_key_secret"])
-    def test_a_source_of_the_key_that_gives_none_is_refused_rather_than_passed_over(self, without_backend, form):
+    def test_a_key_source_that_gives_no_key_is_refused(self, without_backend, form):
         name = "true" if form.endswith("_cmd") else "no/such/secret"
         done = finish(without_backend | {f"AIRFLOW__EXCLUSIVE__{form.upper()}": name}, sys.executable, "-c", READ)
         assert done.returncode != 0
@@ -248,12 +248,12 @@ class TestRealConfiguration:
         done = finish(without_backend | {"AIRFLOW__EXCLUSIVE__PRIVATE_KEY_CMD": "false"}, sys.executable, "-c", READ)
         assert "ConfigurationError: [exclusive] private_key cannot be read" in done.stderr
 
-    def test_without_airflow_cfg_the_placeholder_for_the_fernet_key_is_refused(self, without_backend, tmp_path):
+    def test_the_placeholder_key_is_refused_without_airflow_cfg(self, without_backend, tmp_path):
         bare = {name: value for name, value in without_backend.items() if name != "AIRFLOW__CORE__FERNET_KEY"}
         done = finish(bare | {"AIRFLOW_HOME": str(tmp_path)}, sys.executable, "-c", READ)
         assert "neither [exclusive] private_key nor [core] fernet_key is set" in done.stderr
 
-    def test_the_key_may_come_from_a_command_with_a_newline_at_its_end(self, without_backend):
+    def test_a_key_command_may_print_a_trailing_newline(self, without_backend):
         command = shlex.join([sys.executable, "-c", f"print({KEY!r})"])
         said = python_says(without_backend | {"AIRFLOW__EXCLUSIVE__PRIVATE_KEY_CMD": command}, READ)
         assert said.split() == ["2592000", f"file://{without_backend['AIRFLOW_HOME']}/exclusive", KEY_ID]

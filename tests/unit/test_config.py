@@ -88,15 +88,20 @@ class TestBadOptions:
         "value",
         ["", "many", "-1", "+1", "1.5", "1e3", "1_000", "0x10", "٣", pytest.param("9" * 5000, id="too many digits")],
     )
-    def test_a_number_that_is_none_names_option_value_and_what_is_expected(self, configure, option, value):
+    def test_an_invalid_number_names_option_value_and_expectation(self, configure, option, value):
         error = refusal(lambda: configure(**{option: value}))
         assert error.option == f"[exclusive] {option}"
         assert f"[exclusive] {option} = {value!r}: expected a whole number from 0 to " in str(error)
 
     @pytest.mark.parametrize("value", [config.MAX_TTL_SECONDS + 1, 10**11, 10**18])
-    def test_a_life_beyond_what_a_date_can_hold_is_refused_when_it_is_read(self, configure, value):
+    def test_a_lifetime_beyond_any_date_is_refused_on_reading(self, configure, value):
         error = refusal(lambda: configure(ttl_seconds=str(value)))
         assert str(error) == f"[exclusive] ttl_seconds = '{value}': expected a whole number from 0 to 3153600000."
+
+    @pytest.mark.parametrize("content", ["0", "1023", "2147483649", "x", "-1"])
+    def test_a_limit_on_values_is_refused_out_of_its_range(self, configure, content):
+        error = refusal(lambda: configure(max_value_bytes=content))
+        assert str(error).endswith("expected a whole number from 1024 to 2147483648.")
 
     @pytest.mark.parametrize("option", ["inline_bytes", "offload_bytes"])
     def test_a_size_beyond_every_payload_is_refused(self, configure, option):
@@ -120,7 +125,7 @@ class TestBadOptions:
         assert str(error) == f"[exclusive] parse_check = {value!r}: expected one of error, warn, off."
         assert error.option == "[exclusive] parse_check"
 
-    def test_whatever_airflow_raises_over_an_option_becomes_an_error_that_names_it(self, mocker):
+    def test_any_airflow_error_about_an_option_names_that_option(self, mocker):
         class Broken:
             def get(self, section, option, fallback=None):
                 raise RuntimeError("Cannot execute get-secret.")
@@ -133,7 +138,7 @@ class TestBadOptions:
 
 class TestIndirectForms:
     @pytest.mark.parametrize("option", ["conn_id_secret", "storage_cmd", "ttl_seconds_cmd"])
-    def test_one_that_airflow_ignores_is_refused_instead_of_the_default_taken(self, configure, option):
+    def test_a_form_that_airflow_ignores_is_refused(self, configure, option):
         error = refusal(lambda: configure(**{option: "somewhere"}))
 
         assert error.option == f"[exclusive] {option}"
@@ -177,7 +182,7 @@ class TestBadPrivateKeys:
         assert "lists the same key twice" in str(refusal(lambda: config.read_keyring(settings)))
 
     @pytest.mark.parametrize("source", ["private_key_cmd", "private_key_secret"])
-    def test_a_source_that_gives_nothing_is_no_reason_to_take_another_key(self, configure, source):
+    def test_an_empty_source_does_not_fall_back_to_another_key(self, configure, source):
         settings = configure(fernet_key=FERNET, **{source: "where it is"})
         error = refusal(lambda: config.read_keyring(settings))
         assert error.option == f"[exclusive] {source}"
@@ -185,14 +190,14 @@ class TestBadPrivateKeys:
 
 
 class TestBadPublicKeys:
-    def test_one_that_belongs_to_another_private_key_is_refused_with_the_right_one(self, configure):
+    def test_a_mismatched_public_key_is_refused_with_the_right_one(self, configure):
         settings = configure(private_key=CURRENT, public_key=public_half(OLD))
         error = refusal(lambda: config.read_keyring(settings))
         assert error.option == "[exclusive] public_key"
         assert f"Set it to {public_half(CURRENT)} or unset it." in str(error)
         assert CURRENT not in str(error)
 
-    def test_halves_in_each_others_place_are_told_so_and_neither_is_repeated(self, configure):
+    def test_swapped_keys_are_reported_and_not_repeated(self, configure):
         settings = configure(private_key=public_half(CURRENT), public_key=CURRENT)
         error = refusal(lambda: config.read_keyring(settings))
         assert "in each other's place: exchange them" in str(error)
@@ -214,13 +219,13 @@ class TestBadPublicKeys:
         settings = configure(private_key=CURRENT, public_key=key)
         assert refusal(lambda: config.read_keyring(settings)).option == "[exclusive] public_key"
 
-    def test_one_without_a_private_key_says_that_this_process_needs_that(self, configure):
+    def test_a_public_key_alone_says_a_private_key_is_needed(self, configure):
         settings = configure(public_key=public_half(CURRENT), fernet_key=FERNET)
         error = refusal(lambda: config.read_keyring(settings))
         assert error.option == "[exclusive] private_key"
         assert "right for a worker" in str(error)
 
-    def test_a_worker_with_the_public_key_alone_gets_its_data_keys_handed(self, configure):
+    def test_a_worker_with_only_the_public_key_is_sent_data_keys(self, configure):
         settings = configure(public_key=public_half(CURRENT), fernet_key=FERNET)
         assert isinstance(config.read_data_keys(settings), ServerDataKeys)
 
@@ -236,7 +241,7 @@ class TestBadPublicKeys:
 
 class TestBadFernetKeys:
     @pytest.mark.parametrize("fernet_key", [None, "", " ", ",", "{FERNET_KEY}", " {FERNET_KEY}\n"])
-    def test_none_at_all_and_the_placeholder_say_which_two_options_could_be_set(self, configure, fernet_key):
+    def test_a_missing_or_placeholder_key_names_both_options(self, configure, fernet_key):
         settings = configure(fernet_key=fernet_key)
         error = refusal(lambda: config.read_keyring(settings))
         assert error.option == "[core] fernet_key"
@@ -272,6 +277,7 @@ class TestSettings:
             private_key="",
             inline_bytes=512,
             offload_bytes=65536,
+            max_value_bytes=2**31,
             ttl_seconds=30 * 24 * 3600,
             allow_cloudpickle=False,
             audit="denied",
@@ -297,7 +303,7 @@ class TestSettings:
     def test_a_store_is_configured_once_it_is_named(self, configure, options, configured):
         assert configure(**options).has_configured_store is configured
 
-    def test_an_unknown_one_is_refused_and_no_error_of_pydantic_shows_the_private_key(self, configure):
+    def test_an_invalid_setting_is_refused_without_showing_the_key(self, configure):
         chosen = configure().model_dump() | {"private_key": CURRENT}
         for wrong in ({"inline_byte": 1}, {"private_key": CURRENT.encode()[:5] + b"\xff"}, {"inline_bytes": CURRENT}):
             with pytest.raises(ValidationError) as caught:
@@ -340,13 +346,13 @@ class TestStorageUrl:
             ("", "file:///home/someone/airflow/exclusive"),
         ],
     )
-    def test_the_embedded_one_lies_in_airflow_home_whatever_its_path(self, configure, monkeypatch, home, url):
+    def test_the_embedded_store_is_in_airflow_home_with_any_path(self, configure, monkeypatch, home, url):
         monkeypatch.setenv("HOME", "/home/someone")
         monkeypatch.setenv("PLACE", "/place")
         monkeypatch.setenv("AIRFLOW_HOME", home)
         assert configure().storage_url == url
 
-    def test_a_relative_airflow_home_is_relative_to_the_working_directory(self, configure, monkeypatch, tmp_path):
+    def test_a_relative_airflow_home_means_the_working_directory(self, configure, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("AIRFLOW_HOME", "af")
         assert configure().storage_url == f"file://{tmp_path}/af/exclusive"
@@ -358,13 +364,13 @@ class TestStorageUrl:
 
 class TestKeyring:
     @pytest.mark.parametrize("separator", [",", ", ", "\n", ",\n", " ", "\r\n", ",,"])
-    def test_private_keys_stand_in_a_list_however_separated_with_the_current_one_first(self, configure, separator):
+    def test_private_keys_may_be_a_list_with_the_current_one_first(self, configure, separator):
         ring = config.read_keyring(configure(private_key=f"{CURRENT}{separator}{OLD}"))
         assert [key.key_id for key in ring.keys] == [
             config.read_keyring(configure(private_key=key)).current_key_id for key in (CURRENT, OLD)
         ]
 
-    def test_the_newline_that_a_command_prints_is_no_part_of_the_key(self, configure):
+    def test_the_newline_a_command_prints_is_not_part_of_the_key(self, configure):
         plain = config.read_keyring(configure(private_key=CURRENT)).current_key_id
         assert config.read_keyring(configure(private_key=f"{CURRENT}\n")).current_key_id == plain
 
@@ -372,17 +378,17 @@ class TestKeyring:
         settings = configure(private_key=f"{CURRENT},{OLD}", public_key=public_half(CURRENT) + "\n")
         assert keyring.format_key(config.read_keyring(settings).keys[0].public) == public_half(CURRENT)
 
-    def test_the_private_key_goes_before_the_fernet_key_even_a_bad_one(self, configure):
+    def test_the_private_key_wins_over_even_an_invalid_fernet_key(self, configure):
         settings = configure(private_key=CURRENT, fernet_key="{FERNET_KEY}")
         assert len(config.read_keyring(settings).keys) == 1
 
-    def test_each_fernet_key_of_a_rotation_gives_a_key_in_the_same_order(self, configure):
+    def test_each_rotated_fernet_key_gives_a_key_in_order(self, configure):
         ring = config.read_keyring(configure(fernet_key=f"{FERNET}, {OLD_FERNET}"))
         assert [key.key_id for key in ring.keys] == [
             config.read_keyring(configure(fernet_key=key)).current_key_id for key in (FERNET, OLD_FERNET)
         ]
 
-    def test_a_fernet_key_listed_twice_which_airflow_accepts_counts_once(self, configure):
+    def test_a_fernet_key_listed_twice_counts_once(self, configure):
         assert len(config.read_keyring(configure(fernet_key=f"{FERNET},{FERNET}")).keys) == 1
 
     def test_what_is_derived_is_not_the_fernet_key_itself(self, configure):

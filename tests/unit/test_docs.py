@@ -133,7 +133,7 @@ class TestNames:
         commands = re.findall(r"`make ([a-z]+)", text) + re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)
         assert set(commands) <= targets
 
-    def test_each_claim_about_security_names_the_tests_that_guard_it(self):
+    def test_each_security_claim_names_the_tests_that_guard_it(self):
         page = (DOCS / "security.md").read_text(encoding="utf-8")
         evidence = (DOCS / "security-evidence.md").read_text(encoding="utf-8")
         claimed = re.findall(r"^\| ([TS]\d+) \|", page, flags=re.MULTILINE) + re.findall(r"\(([LC]\d+)\)", page)
@@ -142,7 +142,7 @@ class TestNames:
         assert sorted(claimed) == sorted(claim for claim, _ in shown)
         assert [claim for claim, tests in shown if "::test_" not in tests] == []
 
-    def test_only_advice_about_other_destinations_of_a_value_has_no_test(self):
+    def test_only_advice_about_other_destinations_has_no_test(self):
         page = (DOCS / "security.md").read_text(encoding="utf-8")
         threats, destinations = re.findall(r"^\| claim \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
         assert re.findall(r"^\| (?!T\d)", threats, flags=re.MULTILINE) == []
@@ -186,13 +186,13 @@ class TestExamples:
 
 
 class TestTables:
-    def test_options_and_defaults_are_those_of_the_code_in_its_order(self):
+    def test_options_and_defaults_match_the_code_in_order(self):
         shown = [(*quoted(option), default) for option, default, _ in table(CONFIGURATION, "option")]
         assert shown == [
             (name, "empty" if default == "" else str(default)) for name, default in config.DEFAULTS.items()
         ]
 
-    def test_connection_fields_are_those_of_the_form_with_the_defaults_of_the_client(self):
+    def test_connection_fields_match_the_form_and_client_defaults(self):
         (form,) = get_provider_info()["connection-types"]
         rows = table(CONFIGURATION, "field")
         assert {name for field, _, _ in rows for name in quoted(field)} == {
@@ -209,7 +209,7 @@ class TestTables:
         named = set(re.findall(r"\b\w+Error\b", ERRORS))
         assert named == public_errors()
 
-    def test_every_error_that_is_raised_has_a_message_a_cause_and_a_cure(self):
+    def test_every_raised_error_has_a_message_a_cause_and_a_cure(self):
         rows = table(ERRORS, "error")
         assert {name for error, *_ in rows for name in quoted(error)} == public_errors() - {"ExclusiveError"}
         assert [row for row in rows if not all(row[1:])] == []

@@ -31,7 +31,7 @@ def test_a_denial_is_no_builtin_permission_error():
     assert not issubclass(AccessDeniedError, OSError)
 
 
-def test_what_was_not_handed_over_is_neither_a_denial_nor_a_mistake_in_the_dag():
+def test_a_missing_input_is_neither_a_denial_nor_a_dag_error():
     assert not issubclass(HandOverError, (AccessDeniedError, InvalidScopeError))
 
 

@@ -47,7 +47,7 @@ def modules_after(*names):
     return set(json.loads(done.stdout))
 
 
-def test_the_package_itself_loads_nothing_of_its_own_and_nothing_of_others():
+def test_the_package_itself_loads_nothing_else():
     assert imported_at_load(PACKAGE / "__init__.py") == {
         "__future__", "__future__.annotations",
         "importlib", "importlib.import_module",
@@ -60,7 +60,7 @@ def test_a_room_loads_nothing_by_itself(room):
     assert imported_at_load(PACKAGE / room / "__init__.py") <= {"__future__", "__future__.annotations"}
 
 
-def test_the_core_loads_neither_airflow_nor_a_client_nor_a_data_library():
+def test_the_core_loads_no_airflow_client_or_data_library():
     loaded = modules_after(*(f"airflow_provider_exclusive.{name}" for name in CORE))
     assert {f"airflow_provider_exclusive.{name}" for name in CORE} <= loaded
     assert {name.partition(".")[0] for name in loaded} & ADVERTISED == set()
@@ -79,7 +79,7 @@ def test_no_module_loads_a_heavy_library_before_it_is_needed(path):
     assert {name.partition(".")[0] for name in imported_at_load(path)} & heavy == set()
 
 
-def test_only_the_contract_of_drivers_needs_pytest_and_nothing_needs_that():
+def test_only_the_driver_contract_needs_pytest():
     for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "storage" / "testing.py"}:
         source = path.read_text(encoding="utf-8")
         assert "pytest" not in source
@@ -102,7 +102,7 @@ def reached_from(*names):
 @pytest.mark.parametrize(
     "module", ["definitions.inputs", "operators.trigger_dagrun", "definitions.templates", "decorators.exclusive"]
 )
-def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(module):
+def test_dag_file_imports_load_no_store_codec_or_cryptography(module):
     seen = reached_from(module)
     assert {
         f"{PACKAGE.name}.definitions.consumers",
@@ -114,7 +114,7 @@ def test_what_a_dag_file_imports_loads_no_store_no_codec_and_no_cryptography(mod
     assert {name.partition(".")[0] for name in seen} & (ADVERTISED - {"airflow"} | {"cryptography", "msgpack"}) == set()
 
 
-def test_the_backend_loads_nothing_of_airflow_that_is_not_ready_half_way_through_importing_airflow_sdk():
+def test_the_backend_loads_nothing_that_airflow_sdk_lacks_yet():
     seen = reached_from("xcom.backend")
     assert "airflow_provider_exclusive.xcom.pull" in seen
     assert {name for name in seen if ".decorators" in name or ".parse_check" in name} == set()

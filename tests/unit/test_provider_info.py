@@ -50,14 +50,14 @@ class TestModule:
         done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [DISTRIBUTION, "[]"]
 
-    def test_each_call_returns_a_new_dictionary_because_airflow_writes_into_it(self):
+    def test_each_call_returns_a_new_dictionary(self):
         first = get_provider_info()
         first["config"]["exclusive"]["options"].clear()
         assert get_provider_info() == INFO
 
 
 class TestAgainstAirflow:
-    def test_the_installed_schema_refuses_an_option_without_a_default(self):
+    def test_the_installed_schema_refuses_a_missing_default(self):
         # So that the next test cannot pass by a schema that lets everything through.
         broken = get_provider_info()
         del broken["config"]["exclusive"]["options"]["audit"]["default"]
@@ -67,12 +67,12 @@ class TestAgainstAirflow:
     def test_it_is_valid_by_the_installed_schema(self):
         jsonschema.validate(INFO, json.loads(SCHEMA.read_text(encoding="utf-8")))
 
-    def test_a_task_decorator_has_the_key_that_airflow_reads_though_its_schema_names_another(self):
+    def test_a_task_decorator_has_the_key_that_airflow_reads(self):
         assert [set(decorator) for decorator in INFO["task-decorators"]] == [{"name", "class-name"}]
 
 
 class TestDistribution:
-    def test_the_package_name_is_the_canonical_name_of_the_distribution(self):
+    def test_the_package_name_is_the_canonical_distribution_name(self):
         name = metadata.distribution("airflow_provider_exclusive").name
         assert INFO["package-name"] == re.sub(r"[-_.]+", "-", name).lower() == DISTRIBUTION
 
@@ -94,12 +94,12 @@ class TestDistribution:
 
 
 class TestOptions:
-    def test_there_is_one_section_with_the_options_that_the_code_reads(self):
+    def test_the_only_section_has_the_options_that_the_code_reads(self):
         assert set(INFO["config"]) == {config.SECTION}
         assert list(OPTIONS) == list(config.DEFAULTS)
 
     @pytest.mark.parametrize("name", OPTIONS)
-    def test_each_has_every_key_without_which_airflow_does_not_start(self, name):
+    def test_each_option_has_every_key_that_airflow_needs_to_start(self, name):
         required = {"description", "version_added", "type", "example", "default"}
         assert set(OPTIONS[name]) - {"sensitive"} == required
         assert OPTIONS[name]["description"].endswith(".")
@@ -112,17 +112,17 @@ class TestOptions:
         assert default == str(coded)
         assert PYTHON_TYPES[OPTIONS[name]["type"]] is type(coded)
 
-    def test_both_keys_are_sensitive_so_that_their_cmd_and_secret_forms_work(self):
+    def test_both_keys_are_sensitive_so_cmd_and_secret_forms_work(self):
         assert {name for name, option in OPTIONS.items() if option.get("sensitive")} == {"public_key", "private_key"}
 
-    def test_no_example_and_no_default_of_a_key_could_be_copied_into_use(self):
+    def test_no_example_or_default_of_a_key_can_be_used_as_one(self):
         assert [OPTIONS[name][key] for name in ("public_key", "private_key") for key in ("example", "default")] == [
             None, "", None, "",
         ]  # fmt: skip
 
 
 class TestConnectionType:
-    def test_every_key_is_in_kebab_case_because_airflow_ignores_others_silently(self):
+    def test_form_keys_are_kebab_case_as_airflow_demands(self):
         form = {"conn-fields": None, "ui-field-behaviour": dict.fromkeys(CONNECTION_TYPE["ui-field-behaviour"])}
         assert [key for key in keys_of(CONNECTION_TYPE | form) if not re.fullmatch(r"[a-z]+(-[a-z]+)*", key)] == []
         assert set(form) < set(CONNECTION_TYPE)
@@ -132,7 +132,7 @@ class TestConnectionType:
         assert set(FIELDS) == set(extras.Extras.model_fields) - {"db"}
 
     @pytest.mark.parametrize("name", FIELDS)
-    def test_what_the_form_lets_pass_is_read_and_an_empty_field_is_allowed(self, name):
+    def test_form_values_are_read_and_empty_fields_are_allowed(self, name):
         filled, empty = FIELDS[name]["schema"]["type"]
         examples = {"string": "text", "boolean": True, "number": 2.5, "integer": 3}
         assert extras.Extras.model_validate({name: examples[filled]}).model_dump()[name] == examples[filled]
@@ -157,6 +157,6 @@ class TestNames:
         modules = [module for hook in INFO["hooks"] for module in hook["python-modules"]]
         assert modules == [CONNECTION_TYPE["hook-class-name"].rpartition(".")[0]]
 
-    def test_whoever_names_an_integration_names_the_one_that_there_is(self):
+    def test_integration_names_refer_to_an_existing_one(self):
         (integration,) = INFO["integrations"]
         assert {hook["integration-name"] for hook in INFO["hooks"]} == {integration["integration-name"]}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_exclusive import store as store_module
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
@@ -148,7 +149,7 @@ def test_a_store_that_is_down_is_an_error_not_a_missing_value(failing, put, cons
     [lambda sealed: sealed * 2, lambda sealed: sealed + b"\0", lambda sealed: sealed[:-1], lambda sealed: sealed[:-16]],
     ids=["twice", "one byte more", "one byte less", "without its tag"],
 )
-def test_a_driver_that_passes_on_too_little_or_too_much_is_not_believed(make_store, driver, put, consumer, change):
+def test_a_driver_that_returns_a_wrong_size_is_refused(make_store, driver, put, consumer, change):
     class MiscountingDriver(type(driver)):
         def read_many(self, wanted):
             for one in wanted:
@@ -161,7 +162,7 @@ def test_a_driver_that_passes_on_too_little_or_too_much_is_not_believed(make_sto
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 100])
 @pytest.mark.parametrize("step", [1, 3, 16, 1000])
-def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(size, step):
+def test_a_payload_opens_only_once_all_its_bytes_are_there(size, step):
     payload = os.urandom(size)
     sealed = sealing.seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
     opening = sealing.Opening(size, data_key=b"d" * 32, context=b"c")
@@ -176,7 +177,7 @@ def test_a_payload_opens_however_its_bytes_arrive_and_only_once_all_are_there(si
 
 
 @pytest.mark.parametrize("size", [sealing.MAX_PAYLOAD_BYTES + 1, 2**63 - 1])
-def test_a_size_that_nothing_sealed_can_have_asks_for_no_memory_and_nothing_of_the_store(size):
+def test_an_impossible_size_allocates_and_fetches_nothing(size):
     with pytest.raises(EnvelopeError):
         sealing.Opening(size, data_key=b"d" * 32, context=b"c")
 
@@ -272,6 +273,26 @@ def test_the_driver_s_limit_holds_to_the_byte(make_store, driver, put):
     assert [len(sealed) for sealed in driver.payloads.values()] == [100]
 
 
+def test_a_value_over_the_limit_is_refused_at_the_push(make_store, put):
+    limited = make_store(max_value_bytes=100)
+    put("x" * 98, into=limited)  # and two quotation marks
+    with pytest.raises(StorageError, match=r"101 bytes encoded; \[exclusive\] max_value_bytes allows at most 100\."):
+        put("x" * 99, into=limited)
+
+
+@pytest.mark.parametrize("inline_bytes", [0, 4096])
+def test_a_value_over_the_limit_takes_no_memory_and_no_fetch(
+    make_store, put, consumer, driver, monkeypatch, inline_bytes
+):
+    reference = put("x" * 2000, into=make_store(inline_bytes=inline_bytes))
+    monkeypatch.setattr(type(driver), "read_many", lambda *_: pytest.fail("the store was asked"))
+    monkeypatch.setattr(store_module, "Opening", lambda *_, **__: pytest.fail("memory was taken"))
+    with pytest.raises(
+        StorageError, match=r"2,002 bytes encoded; \[exclusive\] max_value_bytes allows at most 1,000 here"
+    ):
+        make_store(max_value_bytes=1000).get(reference, reader=consumer)
+
+
 @pytest.mark.parametrize(("characters", "is_inline"), [(82, True), (83, False)])
 def test_the_inline_limit_holds_to_the_byte(make_store, put, characters, is_inline):
     reference = put("x" * characters, into=make_store(inline_bytes=100))
@@ -359,7 +380,7 @@ def test_a_forged_reference_purges_nothing(put, driver, producer, forged, caplog
 
 
 @pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
-def test_a_genuine_reference_copied_to_another_row_purges_nothing(put, driver, producer, change):
+def test_a_reference_copied_to_another_row_purges_nothing(put, driver, producer, change):
     reference = put()
     purge(driver, reference.at, owner=Coordinate.of(replace(producer, **change), "return_value"))
     purge(driver, reference.at, owner=Coordinate.of(producer, "other"))
@@ -397,7 +418,7 @@ def test_different_xcoms_never_share_a_prefix(one, data):
     assert (object_prefix(one) == object_prefix(other)) == (one == other)
 
 
-def test_ids_that_join_to_the_same_text_have_prefixes_of_their_own():
+def test_ids_that_join_to_the_same_text_have_distinct_prefixes():
     pairs = [("a", "bc"), ("ab", "c"), ("a/b", "c"), ("a.b", "c"), ("a_b", "c"), ("ä", "c"), ("..", "c")]
     assert len({object_prefix(Coordinate(dag, "r", task, -1, "k")) for dag, task in pairs}) == len(pairs)
 
@@ -544,7 +565,7 @@ def test_a_genuine_reference_opens_wherever_it_lies(store, put, consumer):
     assert store.get(Reference.from_row(json.loads(json.dumps(reference.to_row()))), reader=consumer) == "a value"
 
 
-def test_a_value_sealed_under_another_deployment_s_key_does_not_open(make_store, put, consumer, raw_key):
+def test_a_value_sealed_with_another_deployments_key_stays_shut(make_store, put, consumer, raw_key):
     stranger = make_store(keyring=Keyring.from_raw_keys([raw_key("another deployment")]))
     with pytest.raises(EnvelopeError, match="which this process does not hold"):
         stranger.get(put(), reader=consumer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.exceptions import CodecError
 
 _PREFIX_BYTES: Final = 8
+_CELL_LEVELS: Final = 8
+"""How many levels of arrays a cell of a table may have, such as the lists of lists of a Parquet file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class _Kind:
 
     :param needs: packages that must be installed; the first one defines ``classes`` and ``constants``.
     :param is_exact: whether subclasses within the package are a different kind.
+    :param is_scalar: whether it may be a label, or a cell of a table.
+    :param is_cell: whether it may be a cell of a table.
     """
 
     mark: bytes
@@ -47,13 +52,14 @@ class _Kind:
     constants: tuple[str, ...] = ()
     is_exact: bool = True
     is_scalar: bool = False
+    is_cell: bool = False
 
     def takes(self, kind: type) -> bool:
         """Return whether values of the type ``kind`` belong to this kind."""
         package = sys.modules.get(self.needs[0])
         if package is None:
             return False  # without the package, no value of it exists, whatever a type claims
-        classes = tuple(getattr(package, name) for name in self.classes)
+        classes = tuple(operator.attrgetter(name)(package) for name in self.classes)
         is_known = kind in classes if self.is_exact else issubclass(kind, classes)
         return is_known or any(kind is type(getattr(package, name)) for name in self.constants)
 
@@ -79,16 +85,17 @@ class ArrowCodec(Codec):
     """
     Encodes DataFrames, tables, arrays and their scalars.
 
-    :param scalars_only: whether to refuse everything but scalars.
+    :param cell_levels: None for whole values; within a table, how many levels of arrays a cell may have.
     """
 
     name: ClassVar[str] = "arrow"
 
-    def __init__(self, *, scalars_only: bool = False) -> None:
-        self._scalars_only = scalars_only
-        # Labels, and columns of Python objects, are plain data that may contain scalars. Frames are refused there:
-        # they could be nested without end.
-        self._plain = MsgpackCodec(nested=[] if scalars_only else [ArrowCodec(scalars_only=True)])
+    def __init__(self, *, cell_levels: int | None = None) -> None:
+        self._cell_levels = cell_levels
+        # Labels, and columns of Python objects, are plain data that may contain scalars and arrays. Frames are refused
+        # there: they could be nested without end.
+        inner = _CELL_LEVELS if cell_levels is None else cell_levels - 1
+        self._plain = MsgpackCodec(nested=[ArrowCodec(cell_levels=inner)] if inner >= 0 else [])
 
     def accepts(self, value: Any) -> bool:
         """Return whether ``value`` is a table, an array or a scalar of one of the packages."""
@@ -143,10 +150,14 @@ class ArrowCodec(Codec):
     def _kind_of(self, value: Any) -> _Kind | None:
         value_type: type = type(value)
         kind = _kind_of_type(value_type)
+        if kind is _ARRAY and self._cell_levels is not None and value.dtype == object:
+            kind = _OBJECT_CELL
         return kind if kind is not None and self._allows(kind) else None
 
     def _allows(self, kind: _Kind) -> bool:
-        return kind.is_scalar or not self._scalars_only
+        if self._cell_levels is None:
+            return kind is not _OBJECT_CELL
+        return kind.is_scalar or (kind.is_cell and self._cell_levels > 0)
 
 
 @functools.lru_cache(maxsize=512)
@@ -156,7 +167,7 @@ def _kind_of_type(value_type: type) -> _Kind | None:
 
 
 def _title(kind: _Kind) -> str:
-    return f"{kind.needs[0]}.{(kind.classes + kind.constants)[0]}"
+    return f"{kind.needs[0]}.{(kind.classes + kind.constants + ('ndarray',))[0]}"
 
 
 _PANDAS: Final = ("pandas", "numpy", "pyarrow")
@@ -164,10 +175,23 @@ _POLARS: Final = ("polars", "pyarrow")
 _SCALARS: Final = ("Timestamp", "Timedelta", "Period", "Interval")
 
 # Marks are part of the encoded format and are never reused.
+_ARRAY: Final = _Kind(
+    b"n", ("numpy",), numpy_arrays.encode_array, numpy_arrays.decode_array, ("ndarray",), is_cell=True
+)
+_OBJECT_CELL: Final = _Kind(b"o", ("numpy",), numpy_arrays.encode_objects, numpy_arrays.decode_objects, is_cell=True)
 _KINDS: Final = (
     _Kind(b"D", _PANDAS, pandas_frames.encode_frame, pandas_frames.decode_frame, ("DataFrame",)),
     _Kind(b"S", _PANDAS, pandas_frames.encode_series, pandas_frames.decode_series, ("Series",)),
     _Kind(b"I", _PANDAS, pandas_index.encode_index, pandas_index.decode_index, ("Index",), is_exact=False),
+    _Kind(
+        b"E",
+        _PANDAS,
+        pandas_frames.encode_extension_array,
+        pandas_frames.decode_extension_array,
+        ("api.extensions.ExtensionArray",),
+        is_exact=False,
+        is_cell=True,
+    ),
     _Kind(b"T", _PANDAS, pandas_frames.encode_scalar, pandas_frames.decode_scalar, _SCALARS, is_scalar=True),
     _Kind(
         b"N",
@@ -184,7 +208,8 @@ _KINDS: Final = (
     _Kind(b"b", ("pyarrow",), pyarrow_tables.encode_table, pyarrow_tables.decode_batch, ("RecordBatch",)),
     _Kind(b"c", ("pyarrow",), pyarrow_tables.encode_array, pyarrow_tables.decode_chunks, ("ChunkedArray",)),
     _Kind(b"a", ("pyarrow",), pyarrow_tables.encode_array, pyarrow_tables.decode_array, ("Array",), is_exact=False),
-    _Kind(b"n", ("numpy",), numpy_arrays.encode_array, numpy_arrays.decode_array, ("ndarray",)),
+    _ARRAY,
+    _OBJECT_CELL,
     _Kind(
         b"g",
         ("numpy",),

@@ -59,6 +59,38 @@ def decode_array(body: memoryview, _: Codec) -> Any:
     return array if array.flags.writeable and array.flags.aligned else array.copy("A")
 
 
+def encode_objects(array: Any, plain: Codec) -> list[Chunk]:
+    """
+    Return shape, order and items of an array of Python objects, which is a cell of a table.
+
+    :raises CodecError: naming an item that cannot be encoded.
+    """
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    return [plain.encode([list(array.shape), order, array.ravel(order).tolist()])]
+
+
+def decode_objects(body: memoryview, plain: Codec) -> Any:
+    """
+    Return the array.
+
+    :raises CodecError: if the shape does not fit the items.
+    """
+    import numpy as np
+
+    shape, order, items = plain.decode(body)
+    if math.prod(shape) != len(items):
+        raise CodecError("An encoded array does not have the size that its header states.")
+    return objects_from(items, np).reshape(shape, order=order)
+
+
+def objects_from(items: list[Any], np: Any) -> Any:
+    """Return a one-dimensional array of ``items``; NumPy inspects none of them."""
+    array = np.empty(len(items), dtype=object)
+    for position, item in enumerate(items):
+        array[position] = item
+    return array
+
+
 def encode_scalar(scalar: Any, _: Codec) -> list[bytes]:
     """
     Return type and value of a NumPy scalar.

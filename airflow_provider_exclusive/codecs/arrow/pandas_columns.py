@@ -8,6 +8,7 @@ something else.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,8 @@ Packed = tuple[list[Any], Any]
 """The description (plain data), and the Arrow array, or None if the description is complete without one."""
 
 _NUMPY_KINDS: Final = "biufMm"
+_UNITS: Final = ("s", "ms", "us", "ns")
+_TEXT: Final = ("text", "objects-text")
 _NULLABLE: Final = frozenset(
     {"boolean", "Float32", "Float64"} | {f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 )
@@ -54,11 +57,18 @@ def pack(values: Any, labels: Labels, where: str) -> Packed:
         return ["nullable", dtype.name], _to_arrow(values.array)
     for known, packer in _packers(pd):
         if isinstance(dtype, known):
-            return packer(values.array, labels)
+            return _packed_by(packer, values.array, labels, where)
     raise CodecError(
         f"A pandas object cannot be encoded: {where} has the dtype {dtype}, which Arrow does not restore exactly. "
         "Convert it with .astype(...), or drop it."
     )
+
+
+def _packed_by(packer: Callable[[Any, Labels], Packed], array: Any, labels: Labels, where: str) -> Packed:
+    try:
+        return packer(array, labels)
+    except CodecError as failure:
+        raise CodecError(f"A pandas object cannot be encoded: {where}: {failure}") from None
 
 
 def unpack(description: list[Any], column: Any, labels: Labels) -> Any:
@@ -73,7 +83,29 @@ def unpack(description: list[Any], column: Any, labels: Labels) -> Any:
         raise CodecError(
             "An encoded pandas object has an unknown dtype. Read it with a newer release of airflow-provider-exclusive."
         )
+    if column is not None and not _is_written_for(kind, rest, column.type):
+        raise CodecError(
+            f"An encoded pandas object has a column of the Arrow type {column.type}, which its dtype does not have. "
+            "Clear and re-run the producer task."
+        )
     return unpacker(rest, column, labels)
+
+
+def _is_written_for(kind: str, rest: list[Any], arrow_type: Any) -> bool:
+    """Return whether :func:`pack` writes this Arrow type; any other one might need much more memory than its bytes."""
+    import numpy as np
+    import pyarrow as pa
+
+    if kind == "arrow":
+        return True
+    if kind in _TEXT:
+        return arrow_type in (pa.string(), pa.large_string())
+    if kind == "nullable":
+        return rest[0] in _NULLABLE and arrow_type == pa.type_for_alias(rest[0].lower().replace("boolean", "bool"))
+    if kind != "numpy":
+        return bool(pa.types.is_integer(arrow_type))
+    dtype = np.dtype(rest[0])
+    return dtype.kind in _NUMPY_KINDS and arrow_type == _to_arrow(np.empty(0, dtype)).type
 
 
 def _to_arrow(array: Any) -> Any:
@@ -98,13 +130,19 @@ def _pack_objects(values: Any, labels: Labels, where: str) -> Packed:
 
     cells = values.tolist()
     if set(map(type, cells)) <= {str, type(None)}:
-        return ["objects-text"], pa.array(cells, pa.large_string())
+        with contextlib.suppress(UnicodeEncodeError):  # lone surrogates, as in file names
+            return ["objects-text"], pa.array(cells, pa.large_string())
     try:
         return ["objects", labels.plain.encode(cells)], None
     except CodecError as failure:
         raise CodecError(
-            f"A pandas object cannot be encoded: {where} holds an unsupported Python object. {failure}"
+            f"A pandas object cannot be encoded: {where} holds an unsupported Python object. {_in_rows(str(failure))}"
         ) from None
+
+
+def _in_rows(message: str) -> str:
+    """Return a message about a list of cells as one about a column."""
+    return message.replace("In the value[", "In row [", 1)
 
 
 def _pack_categories(array: Any, labels: Labels) -> Packed:
@@ -161,6 +199,8 @@ def _unpack_zoned(rest: list[Any], column: Any, _: Labels) -> Any:
     import pandas as pd
 
     unit, zone = rest
+    if unit not in _UNITS:
+        raise CodecError("An encoded pandas object has an unknown unit of time. Clear and re-run the producer task.")
     moments = pd.DatetimeIndex(column.to_numpy().view(f"M8[{unit}]"))
     return moments.tz_localize("UTC").tz_convert(time_zones.restore(zone)).array
 

@@ -22,7 +22,7 @@ def encode_frame(frame: Any, plain: Codec) -> list[Any]:
     header = {
         "columns": pandas_index.to_bytes(frame.columns, plain),
         "index": pandas_index.to_bytes(frame.index, plain),
-        **_extras(frame),
+        **_extras(frame, plain),
     }
     return _encode_columns(columns, header, plain)
 
@@ -51,7 +51,7 @@ def encode_series(series: Any, plain: Codec) -> list[Any]:
 
     :raises CodecError: if the dtype cannot be restored exactly.
     """
-    header = {"name": series.name, "index": pandas_index.to_bytes(series.index, plain), **_extras(series)}
+    header = {"name": series.name, "index": pandas_index.to_bytes(series.index, plain), **_extras(series, plain)}
     return _encode_columns([(f"Series {series.name!r}", series)], header, plain)
 
 
@@ -97,6 +97,25 @@ def decode_scalar(body: memoryview, plain: Codec) -> Any:
     return decode_series(body, plain).iloc[0]
 
 
+def encode_extension_array(array: Any, plain: Codec) -> list[Any]:
+    """
+    Return the stream of one of pandas' own arrays, as ``unique()`` returns them, as a Series.
+
+    :raises CodecError: if its dtype cannot be restored exactly.
+    """
+    import pandas as pd
+
+    series = pd.Series(array, copy=False)
+    if type(series.array) is not type(array):
+        raise refusal(array, "a Series does not restore it exactly; return array.to_numpy()")
+    return encode_series(series, plain)
+
+
+def decode_extension_array(body: memoryview, plain: Codec) -> Any:
+    """Return the array."""
+    return decode_series(body, plain).array
+
+
 def encode_missing(value: Any, _: Codec) -> list[bytes]:
     """Return the name of ``pandas.NaT`` or ``pandas.NA``."""
     import pandas as pd
@@ -139,7 +158,12 @@ def _keep_dtype(array: Any, index: Any) -> Any:
     return pd.Series(array, index=index, dtype=object, copy=False) if array.dtype == object else array
 
 
-def _extras(value: Any) -> dict[str, Any]:
+def _extras(value: Any, plain: Codec) -> dict[str, Any]:
+    if value.attrs:
+        try:
+            plain.encode(value.attrs)
+        except CodecError as failure:
+            raise CodecError(f"A pandas object cannot be encoded: its attrs: {failure}") from None
     return {"attrs": value.attrs, "unique": not value.flags.allows_duplicate_labels}
 
 

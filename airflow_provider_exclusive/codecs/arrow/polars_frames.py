@@ -28,6 +28,11 @@ def decode_frame(body: memoryview, plain: Codec) -> Any:
     import polars as pl
 
     table, header = stream.read_with_header(body)
+    if not all(_is_written(column_type) for column_type in table.schema.types):
+        raise CodecError(
+            "An encoded polars object has a column of an Arrow type that polars never writes. Clear and re-run the "
+            "producer task."
+        )
     try:
         frame = pl.DataFrame(table)
     except pl.exceptions.PanicException:  # a BaseException, which no other handler catches
@@ -86,6 +91,18 @@ def _holds_objects(dtype: Any) -> bool:
     parts = [field.dtype for field in getattr(dtype, "fields", ())]
     inner = getattr(dtype, "inner", None)
     return dtype.base_type() is pl.Object or any(map(_holds_objects, parts if inner is None else [inner]))
+
+
+def _is_written(arrow_type: Any) -> bool:
+    """Return whether polars writes this type, nothing of which takes much more memory than its bytes."""
+    import pyarrow as pa
+
+    kinds = pa.types
+    if kinds.is_dictionary(arrow_type):
+        return arrow_type.value_type in (pa.string(), pa.large_string(), pa.string_view())
+    if kinds.is_run_end_encoded(arrow_type) or kinds.is_list_view(arrow_type) or kinds.is_large_list_view(arrow_type):
+        return False
+    return all(_is_written(arrow_type.field(position).type) for position in range(arrow_type.num_fields))
 
 
 def _encode(frame: Any, plain: Codec) -> list[Any]:

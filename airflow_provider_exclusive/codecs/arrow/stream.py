@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from airflow_provider_exclusive.codecs.arrow import messages
 from airflow_provider_exclusive.exceptions import CodecError
 
 _HEADER: Final = b"exclusive"
@@ -28,11 +29,14 @@ def read(body: memoryview) -> Any:
     """
     Return the ``pyarrow.Table``, over the same memory.
 
+    :raises CodecError: if it is compressed.
     :raises pyarrow.ArrowInvalid: if its parts do not fit together.
     """
     import pyarrow as pa
 
-    with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+    buffer = pa.py_buffer(body)
+    messages.refuse_compressed(buffer)
+    with pa.ipc.open_stream(buffer) as reader:
         table = reader.read_all()
     table.validate(full=True)
     return table

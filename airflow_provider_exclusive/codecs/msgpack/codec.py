@@ -7,17 +7,25 @@ A subclass is never reduced to its base class. A value that has no entry in
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import msgpack
 
 from airflow_provider_exclusive.buffers import Chunk, fresh_memory
 from airflow_provider_exclusive.codecs.base import Codec
-from airflow_provider_exclusive.codecs.errors import place_of, qualified_name, refusal
+from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
 from airflow_provider_exclusive.codecs.msgpack import extensions
-from airflow_provider_exclusive.codecs.msgpack.nesting import MAX_LEVELS, MAX_NESTED_OBJECTS, measure_nesting, too_deep
+from airflow_provider_exclusive.codecs.msgpack.nesting import (
+    MAX_LEVELS,
+    MAX_NESTED_OBJECTS,
+    TooDeepError,
+    measure_nesting,
+    too_deep,
+)
+from airflow_provider_exclusive.codecs.msgpack.places import Places
 from airflow_provider_exclusive.exceptions import CodecError
 
 _NATIVE: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
@@ -31,6 +39,7 @@ _MALFORMED: Final = (
     LookupError,
     RecursionError,
     MemoryError,
+    re.error,
     struct.error,
     msgpack.UnpackException,
 )
@@ -83,6 +92,11 @@ class MsgpackCodec(Codec):
         """
         try:
             return _Decoder(self._nested).unpack(encoded)
+        except ImportError as failure:
+            raise CodecError(
+                f"A value needs the module {failure.name!r}, which cannot be imported here. Install the same packages "
+                "for producer and consumer."
+            ) from None
         except _MALFORMED as failure:
             raise CodecError(
                 f"An encoded msgpack value of {len(encoded):,} bytes is invalid ({type(failure).__name__}). Clear and "
@@ -103,13 +117,13 @@ class _Encoder:
         self._nested = nested
         self._unicode_errors = unicode_errors
         self._packers: list[msgpack.Packer] = []
-        self._outermost: Any = None
+        self._places = Places()
         self._depth = 0
         self._levels = 0
 
     def pack_outermost(self, value: Any) -> Chunk:
         """Return a view of the packer's memory."""
-        self._outermost = value
+        self._places.enter(value, [("the value", value)])
         try:
             self._pack(value)
             view: memoryview = self._packers[0].getbuffer()
@@ -125,10 +139,25 @@ class _Encoder:
         packer = self._packer()
         self._depth += 1
         self._levels += levels
-        encoded = packer.pack(_unmistakable(value) if types & _MISTAKEN else value)
+        encoded = packer.pack(self._unmistakable(value) if types & _MISTAKEN else value)
         self._levels -= levels
         self._depth -= 1
         return encoded
+
+    def _unmistakable(self, value: Any) -> Any:
+        """Return a copy of ``value`` in which every bytearray is marked as one."""
+        if type(value) is bytearray:
+            return msgpack.ExtType(extensions.BYTEARRAY.code, bytes(value))
+        if type(value) is list:
+            return [self._unmistakable(item) for item in value]
+        if type(value) is dict:
+            return {self._checked(key): self._unmistakable(item) for key, item in value.items()}
+        return self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        if type(value) in _MISTAKEN:
+            raise self._places.named(refusal(value), value)
+        return value
 
     def _packer(self) -> msgpack.Packer:
         if self._depth > MAX_NESTED_OBJECTS:
@@ -142,20 +171,29 @@ class _Encoder:
 
     def _extend(self, value: Any) -> msgpack.ExtType:
         extension = extensions.find(value)
-        if extension is not None:
-            return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
         try:
+            if extension is not None:
+                return msgpack.ExtType(extension.code, extension.pack(value, self._pack))
             return msgpack.ExtType(extensions.NESTED, self._encode_nested(value))
+        except TooDeepError:
+            raise
         except CodecError as refused:
-            if value is self._outermost:
-                raise
-            raise CodecError(f"In {place_of(value, self._outermost)}: {refused}") from refused.__cause__
+            raise self._places.named(refused, value) from refused.__cause__
 
     def _encode_nested(self, value: Any) -> bytes:
         for codec in self._nested.values():
-            if codec.accepts(value):
-                return codec.name.encode() + b"\0" + codec.encode(value)
+            if codec.accepts_part(value) if self._places.are_in_object else codec.accepts(value):
+                return codec.name.encode() + b"\0" + codec.encode_within(value, self._packer_of_parts(value, codec))
         raise refusal(value)
+
+    def _packer_of_parts(self, value: Any, codec: Codec) -> Callable[[Any], bytes]:
+        def pack(state: Any) -> bytes:
+            self._places.enter(value, codec.parts_of(state))
+            encoded: bytes = self._pack(state)
+            self._places.leave()
+            return encoded
+
+        return pack
 
 
 class _Decoder:
@@ -194,7 +232,7 @@ class _Decoder:
                 "An encoded msgpack value contains a value of a codec that is not available here; expected one of "
                 f"{', '.join(sorted(self._nested)) or 'none'}."
             )
-        return codec.decode(encoded)
+        return codec.decode_within(encoded, self.unpack)
 
 
 def _without_packer(value: Any) -> list[Chunk] | None:
@@ -212,20 +250,3 @@ def _in_memory(text: str) -> memoryview:
         part = text[begin : begin + _LARGE_TEXT].encode("ascii")
         memory[begin : begin + len(part)] = part
     return memory
-
-
-def _unmistakable(value: Any) -> Any:
-    """Return a copy of ``value`` in which every bytearray is marked as one."""
-    if type(value) is bytearray:
-        return msgpack.ExtType(extensions.BYTEARRAY.code, bytes(value))
-    if type(value) is list:
-        return [_unmistakable(item) for item in value]
-    if type(value) is dict:
-        return {_checked(key): _unmistakable(item) for key, item in value.items()}
-    return _checked(value)
-
-
-def _checked(value: Any) -> Any:
-    if type(value) in _MISTAKEN:
-        raise refusal(value)
-    return value

@@ -7,11 +7,13 @@ imports nothing that the encoded value names.
 
 from __future__ import annotations
 
+import importlib
+import re
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import PosixPath, PurePosixPath
 from typing import Any, Final
@@ -53,7 +55,11 @@ class Extension:
 
 def find(value: Any) -> Extension | None:
     """Return the extension for the exact type of ``value``, or None."""
-    return _BY_TYPE.get(type(value)) or _BY_NAME.get(qualified_name(value))
+    return _BY_TYPE.get(type(value)) or _BY_NAME.get(qualified_name(value)) or _zone_of(value)
+
+
+def _zone_of(value: Any) -> Extension | None:
+    return _ZONE if isinstance(value, tzinfo) else None
 
 
 def _sequence(kind: Callable[[list[Any]], Any]) -> tuple[Callable[[Any, Pack], bytes], Callable[[bytes, Unpack], Any]]:
@@ -163,6 +169,19 @@ def _unpack_pendulum_datetime(data: bytes, _: Unpack) -> Any:
     return _unpack_datetime(DateTime, data)
 
 
+def _of_module(module: str, name: str) -> tuple[Callable[[Any, Pack], bytes], Callable[[bytes, Unpack], Any]]:
+    """Encode a value as its text, and import its type when it is decoded."""
+
+    def restore(text: str) -> Any:
+        return getattr(importlib.import_module(module), name)(text)
+
+    return _text(restore)
+
+
+def _unpack_pattern(data: bytes, unpack: Unpack) -> re.Pattern[Any]:
+    return re.compile(*unpack(data))
+
+
 _ZONE: Final = Extension(
     17, lambda value, _: time_zones.describe(value).encode(), lambda data, _: time_zones.restore(data.decode())
 )
@@ -205,6 +224,16 @@ _BY_NAME: Final[dict[str, Extension]] = {
     "pendulum.date.Date": Extension(14, _pack_date, _unpack_pendulum_date),
     "pendulum.time.Time": Extension(15, _pack_time, _unpack_pendulum_time),
     "pendulum.duration.Duration": Extension(16, _pack_duration, _unpack_duration),
+    "ipaddress.IPv4Address": Extension(25, *_of_module("ipaddress", "IPv4Address")),
+    "ipaddress.IPv6Address": Extension(26, *_of_module("ipaddress", "IPv6Address")),
+    "ipaddress.IPv4Network": Extension(27, *_of_module("ipaddress", "IPv4Network")),
+    "ipaddress.IPv6Network": Extension(28, *_of_module("ipaddress", "IPv6Network")),
+    "ipaddress.IPv4Interface": Extension(29, *_of_module("ipaddress", "IPv4Interface")),
+    "ipaddress.IPv6Interface": Extension(30, *_of_module("ipaddress", "IPv6Interface")),
+    "fractions.Fraction": Extension(31, *_of_module("fractions", "Fraction")),
+    "pydantic_core._pydantic_core.Url": Extension(32, *_of_module("pydantic_core", "Url")),
+    "pydantic_core._pydantic_core.MultiHostUrl": Extension(33, *_of_module("pydantic_core", "MultiHostUrl")),
+    "re.Pattern": Extension(34, lambda value, pack: pack([value.pattern, value.flags]), _unpack_pattern),
     "pendulum.tz.timezone.Timezone": _ZONE,
     "pendulum.tz.timezone.FixedTimezone": _ZONE,
 }

@@ -52,9 +52,13 @@ def _containers(items: Collection[Any], types: set[type]) -> Collection[Any]:
     return dict(zip(map(id, chosen), chosen, strict=True)).values()
 
 
+class TooDeepError(CodecError):
+    """The place of what is too deep would be as long as the nesting, so the message names none."""
+
+
 def too_deep() -> CodecError:
     """Return the error for values that are nested too deep."""
-    return CodecError(
+    return TooDeepError(
         f"A value contains itself, or is nested too deep: expected at most {MAX_LEVELS} levels, of which "
         f"{MAX_NESTED_OBJECTS} may be tuples, sets and other objects. Flatten it."
     )

@@ -12,9 +12,15 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
+from airflow_provider_exclusive.codecs.msgpack import library_zones
 from airflow_provider_exclusive.exceptions import CodecError
 
 _MICROSECOND: Final = timedelta(microseconds=1)
+_LOCAL: Final = ("dateutil.tz.tz.tzlocal", "dateutil.tz.win.tzwinlocal")
+_WAY_OUT: Final = (
+    "Convert the time with value.astimezone(datetime.UTC), or to a zone of zoneinfo.ZoneInfo; a column of a DataFrame "
+    "with .dt.tz_convert('UTC')."
+)
 
 
 def describe(zone: tzinfo | None) -> str:
@@ -29,7 +35,7 @@ def describe(zone: tzinfo | None) -> str:
         return "utc"
     description = _describe_known(zone)
     if description is None:
-        raise refusal(zone, "this kind of time zone is not supported; use zoneinfo.ZoneInfo or datetime.timezone")
+        raise refusal(zone, _because(zone), way_out=_WAY_OUT)
     return description
 
 
@@ -68,7 +74,13 @@ def _describe_known(zone: Any) -> str | None:
         return f"pendulum:{zone.name}"
     if name == "pendulum.tz.timezone.FixedTimezone":
         return f"pendulum-offset:{zone.offset}:{zone.name}"
-    return None
+    return library_zones.describe(zone, name)
+
+
+def _because(zone: tzinfo) -> str:
+    if qualified_name(zone) in _LOCAL:
+        return "it means the zone of whichever machine reads it"
+    return "this kind of time zone is not supported"
 
 
 def _fixed(text: str) -> tzinfo:
@@ -98,4 +110,5 @@ _BUILDERS: Final[dict[str, Callable[[str], tzinfo]]] = {
     "offset": _fixed,
     "pendulum": _pendulum,
     "pendulum-offset": _pendulum_fixed,
+    **library_zones.BUILDERS,
 }

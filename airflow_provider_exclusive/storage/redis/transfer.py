@@ -8,6 +8,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/); connections, and
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _RECEIVE_BYTES: Final = 1 << 18
 _PACKET_BYTES: Final = 1 << 16  # shorter pieces go out together
 _BATCH_COMMANDS: Final = 200
 _LINE_BYTES: Final = 64  # what is looked at for the end of a line at once
+_MAX_LINE_BYTES: Final = 1 << 16
+_BULK_LENGTH: Final = re.compile(rb"\$(-1|\d{1,10})")
 _END: Final = b"\r\n"
 
 
@@ -140,24 +143,31 @@ class _Replies:
             if part.is_whole:
                 part.sink.write(b"")  # it is there, if empty
             self._take(size, part.sink.write)
-            self._take(len(_END), lambda _: None)
+            self._end_value()
 
     def _size(self) -> int | None:
         from redis.connection import DefaultParser
-        from redis.exceptions import InvalidResponse
 
         parser: Any = DefaultParser
         line = self._line()
         if line[:1] == b"-":
             raise parser.parse_error(line[1:].decode("utf-8", "replace"))
-        if line[:1] != b"$" or not line[1:].lstrip(b"-").isdigit():
-            raise InvalidResponse(f"Protocol error: {line[:20]!r} is no bulk reply")
-        size = int(line[1:])
-        return None if size < 0 else size
+        length = _BULK_LENGTH.fullmatch(line)
+        if length is None:
+            raise _protocol_error(f"{line[:20]!r} is not a bulk reply")
+        return None if length[1] == b"-1" else int(length[1])
+
+    def _end_value(self) -> None:
+        end = bytearray()
+        self._take(len(_END), end.extend)
+        if end != _END:
+            raise _protocol_error("a value is longer than its length")
 
     def _line(self) -> bytes:
         line = b""
         while not line.endswith(_END):
+            if len(line) > _MAX_LINE_BYTES:
+                raise _protocol_error("a line does not end")
             ahead = bytes(self._ahead(_LINE_BYTES))
             found = ahead[: ahead.find(_END[-1:]) + 1] or ahead
             self._begin += len(found)
@@ -185,3 +195,10 @@ class _Replies:
         if not received:
             raise RedisConnectionError(f"Connection closed by {self._server}")
         self._begin, self._end = 0, received
+
+
+def _protocol_error(what: str) -> Exception:
+    from redis.exceptions import InvalidResponse
+
+    error: Exception = InvalidResponse(f"Protocol error: {what}")
+    return error

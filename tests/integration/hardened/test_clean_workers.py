@@ -27,7 +27,7 @@ def test_the_scheduler_itself_holds_these_secrets(hardened):
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_task_finds_no_secret_of_the_deployment_in_its_environment_or_configuration(hardened, found, name):
+def test_a_task_finds_no_deployment_secret_around_it(hardened, found, name):
     assert hardened.variables[name] not in json.dumps(found)
 
 

@@ -122,7 +122,7 @@ def test_the_consumer_fails_and_says_what_to_do(course, canary):
     assert canary not in course.errors
 
 
-def test_clearing_the_producer_reruns_it_each_time_and_the_consumer_succeeds(hardened, course):
+def test_each_re_run_of_the_producer_lets_the_consumer_succeed(hardened, course):
     _, course = course
 
     assert course.after == {"extract": "success", "load": "success"}

@@ -54,21 +54,21 @@ def test_a_run_whose_conf_was_copied_from_another_gets_nothing(hardened, parent_
 @pytest.mark.parametrize(
     "pointer", ["ho_parent", {}, {"dag_id": "ho_parent", "run_id": "none", "task_id": "defers", "map_index": -1}]
 )
-def test_a_run_with_a_hand_written_pointer_gets_nothing_and_no_default(hardened, errors_of, pointer):
+def test_a_hand_written_pointer_gets_nothing_and_no_default(hardened, errors_of, pointer):
     run_id = hardened.run("ho_leaf", conf={"exclusive": pointer})
 
     assert hardened.task_states("ho_leaf", run_id) == {"say": "failed"}
     assert errors_of("ho_leaf", run_id, "say").startswith("HandOverError")
 
 
-def test_a_run_that_was_handed_nothing_says_which_operator_would(hardened, errors_of):
+def test_a_run_without_a_hand_over_names_the_operator(hardened, errors_of):
     run_id = hardened.run("ho_leaf")
 
     error = errors_of("ho_leaf", run_id, "say")
     assert "ExclusiveTriggerDagRunOperator(task_id=…, trigger_dag_id='ho_leaf', exclusive_keys={'scalar': …})" in error
 
 
-def test_a_thief_with_a_copied_pointer_gets_403_for_every_output(hardened, parent_run, triggered, printed):
+def test_a_copied_pointer_gets_403_for_every_output(hardened, parent_run, triggered, printed):
     child = triggered("ho_parent", parent_run, "waits")
     victims = {f"ho_parent.{task_id}": parent_run for task_id in ("scalar", "each", "frame", "waits")}
     victims |= {f"ho_child.{task_id}": child for task_id in ("summarise", "echo", "said_below")}
@@ -84,7 +84,7 @@ def test_a_thief_with_a_copied_pointer_gets_403_for_every_output(hardened, paren
     assert not [name for name in found if name.endswith(", all")]
 
 
-def test_results_come_back_from_waiting_deferring_and_mapped_triggers(parent_run, printed):
+def test_waiting_deferring_and_mapped_triggers_return_results(parent_run, printed):
     (published,) = printed("ho_parent", parent_run, "publish")
 
     assert published == {
@@ -111,7 +111,7 @@ def test_a_task_of_the_triggered_run_can_be_run_again_alone(hardened, parent_run
     assert_succeeded(hardened, "ho_child", child)
 
 
-def test_running_producer_and_trigger_again_refreshes_the_same_run(hardened):
+def test_re_running_producer_and_trigger_refreshes_the_run(hardened):
     run_id = hardened.run("ho_again", timeout=180)
     leaf = f"again-{run_id}"
     assert_succeeded(hardened, "ho_again", run_id)

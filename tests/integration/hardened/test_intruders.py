@@ -52,7 +52,7 @@ def test_an_intruder_gets_403_and_a_reason(intrusion, intruder, name):
 
 @pytest.mark.parametrize("name", ODD_READS)
 @pytest.mark.parametrize("intruder", INTRUDERS)
-def test_a_path_that_pretends_to_be_another_route_yields_nothing(intrusion, intruder, name):
+def test_a_path_disguised_as_another_route_yields_nothing(intrusion, intruder, name):
     attempt = intrusion.attempts[intruder][name]
 
     # Whether Airflow takes it for a route at all is its own affair: then there is no such XCom.
@@ -89,7 +89,7 @@ def test_the_consumer_reads_all_values_intact_after_the_attacks(hardened, intrus
 
 @pytest.mark.parametrize("name", ALLOWED)
 @pytest.mark.parametrize("intruder", INTRUDERS)
-def test_what_discloses_and_alters_nothing_of_another_is_answered(intrusion, intruder, name):
+def test_harmless_requests_are_answered(intrusion, intruder, name):
     assert intrusion.attempts[intruder][name]["outcome"] == "answered"
 
 

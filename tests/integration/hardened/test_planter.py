@@ -475,7 +475,7 @@ def test_the_pickle_would_have_left_its_mark(tmp_path):
     assert (tmp_path / "mark").exists()
 
 
-def test_the_forged_sealed_key_is_one_that_the_private_key_opens(attack, key_pair):
+def test_the_private_key_opens_the_forged_sealed_key(attack, key_pair):
     ring = keyring.Keyring.from_raw_keys([keyring.parse_key(key_pair.private, option="test")])
     sealed_key = Reference.from_row(in_a_sealed_key(text)(attack.attacker, SCALAR))
 
@@ -509,7 +509,7 @@ def test_an_expanded_argument_is_a_lazy_item_and_has_its_limit(taken):
     assert (outcome.state, outcome.outcome) == ("success", "substituted")
 
 
-def test_a_plain_value_planted_in_a_plain_tasks_row_does_reach_its_readers(attack, taken):
+def test_a_plain_value_planted_in_a_plain_row_is_read(attack, taken):
     assert attack.outcomes[A_STRING.name]["plain"] == "planted"
     assert taken[A_STRING.name, "take_plain"].outcome == "planted"
 
@@ -579,7 +579,7 @@ def test_a_write_that_races_the_producers_push_never_wins(attack, plant):
     ]
 
 
-def test_a_known_limit_is_the_replay_of_an_older_reference_until_the_producer_is_cleared(attack):
+def test_known_limit_an_old_reference_replays_until_cleared(attack):
     attacker = attack.attacker
     stack, run_id = attacker.stack, attacker.run_id
     numbers = []

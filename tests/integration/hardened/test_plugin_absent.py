@@ -55,9 +55,7 @@ def test_an_intruder_reads_no_value(hardened, served_without_plugin, intrusion, 
     assert [attempt["name"] for attempt in answered if attempt["detail"]["legible"]] == []
 
 
-def test_the_consumer_of_a_value_pushed_with_the_plugin_is_told_that_it_is_missing(
-    hardened, served_without_plugin, errors_of
-):
+def test_a_value_pushed_with_the_plugin_reports_it_missing(hardened, served_without_plugin, errors_of):
     run_id = served_without_plugin
     hardened.clear("mending", run_id, ["load"])
     hardened.wait("mending", run_id)
@@ -65,9 +63,7 @@ def test_the_consumer_of_a_value_pushed_with_the_plugin_is_told_that_it_is_missi
     assert_plugin_is_missed(hardened, run_id, errors_of)
 
 
-def test_the_consumer_of_a_value_pushed_without_the_plugin_is_told_that_it_is_missing(
-    hardened, served_without_plugin, errors_of
-):
+def test_a_value_pushed_without_the_plugin_reports_it_missing(hardened, served_without_plugin, errors_of):
     assert_plugin_is_missed(hardened, hardened.run("mending"), errors_of)
 
 

@@ -9,7 +9,7 @@ def rows_by_place(hardened, dag_id, run_id):
     }
 
 
-def test_callbacks_of_a_failing_task_read_and_write_like_those_of_a_plain_one(hardened, callbacks_run, printed):
+def test_callbacks_of_a_failing_task_read_and_write_as_usual(hardened, callbacks_run, printed):
     told = printed("callbacks", callbacks_run, "stumbling")
 
     assert [line["callback"] for line in told] == ["retry", "failure"]
@@ -18,7 +18,7 @@ def test_callbacks_of_a_failing_task_read_and_write_like_those_of_a_plain_one(ha
     assert [line["wrote"] for line in told] == [line["wrote"] for line in plain]
 
 
-def test_no_row_holds_a_sealed_key_and_every_exclusive_one_a_wrapped_key(hardened, readers_run, key_pair):
+def test_exclusive_rows_hold_wrapped_keys_and_no_sealed_key(hardened, readers_run, key_pair):
     from airflow_provider_exclusive.crypto.keyring import PrivateKey, parse_key
 
     key_id = PrivateKey.from_raw(parse_key(key_pair.private, option="test")).key_id
@@ -30,7 +30,7 @@ def test_no_row_holds_a_sealed_key_and_every_exclusive_one_a_wrapped_key(hardene
     assert ("load", -1, "note") in rows
 
 
-def test_a_consumer_reads_scalars_frames_mapped_and_lazy_values_halves_and_retried_ones(readers_run, printed):
+def test_a_consumer_reads_every_kind_of_value(readers_run, printed):
     told = [line for line in printed("readers", readers_run, "load") if "callback" not in line]
 
     assert [name for line in told for name, arrived in line.items() if not arrived] == []

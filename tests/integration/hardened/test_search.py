@@ -58,7 +58,7 @@ def test_a_key_is_found_as(form):
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex])
 @pytest.mark.parametrize("offset", range(4))
 @pytest.mark.parametrize("payload", [*WITH_TEXT.values(), WITH_KEY["raw"]], ids=[*WITH_TEXT, "key"])
-def test_what_was_packed_is_found_when_that_was_encoded_once_more(payload, offset, encode):
+def test_a_packed_value_is_found_when_encoded_again(payload, offset, encode):
     encoded = encode(b"x" * offset + payload)
     haystack = encoded if isinstance(encoded, bytes) else encoded.encode()
 

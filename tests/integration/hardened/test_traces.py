@@ -192,7 +192,7 @@ def spoil(deployment: Deployment, keyring: Keyring, run_id: str) -> None:
 class TestWhatNobodySeals:
     """Is found: the tests below can fail."""
 
-    def test_a_plain_value_is_found_in_the_metadata_database_and_in_the_log(self, traces):
+    def test_a_plain_value_is_found_in_the_database_and_the_log(self, traces):
         published = search.spellings_of_text(text("published"))
 
         assert {"xcom.value", "xcom_v2.value"} & set(search.places_of(published, traces.sinks[SINKS[0]]))
@@ -214,7 +214,7 @@ class TestWhatNobodySeals:
         assert kinds == ({"marker"} if deployment.redis is None else {"dump.rdb", "appendonlydir"})
 
 
-def test_the_examples_did_what_they_do_and_the_intruder_was_refused(traces):
+def test_the_examples_ran_and_the_intruder_was_refused(traces):
     assert traces.judged == dict.fromkeys(disguises.DISGUISES, ())
 
 

@@ -41,7 +41,7 @@ def run_on_mount(folder: Path, options: str, program: str) -> str:
     return done.stdout
 
 
-def test_a_full_disk_says_so_keeps_what_it_has_and_works_again_once_there_is_space(tmp_path):
+def test_a_full_disk_keeps_its_payloads_and_recovers(tmp_path):
     said = run_on_mount(
         tmp_path,
         "size=256k",
@@ -61,7 +61,7 @@ def test_a_full_disk_says_so_keeps_what_it_has_and_works_again_once_there_is_spa
     assert said.endswith("['v1/kept'] ['kept']\n"), "a failed write must leave nothing behind"
 
 
-def test_a_read_only_mount_can_be_read_and_says_why_it_cannot_be_written(tmp_path):
+def test_a_read_only_mount_is_read_and_explains_failed_writes(tmp_path):
     said = run_on_mount(
         tmp_path,
         "size=256k",

@@ -177,7 +177,7 @@ class TestUnknownStores:
     def test_a_protocol_that_no_provider_serves_says_so(self):
         refused(lambda: driver_at("memory://exclusive/prefix").retrieve(KEY), "Airflow provider that brings memory://")
 
-    def test_importing_the_driver_imports_neither_airflow_nor_a_file_system(self):
+    def test_importing_the_driver_imports_no_airflow_or_file_system(self):
         program = (
             "import sys, airflow_provider_exclusive.storage.object_storage;"
             "print(sorted({'airflow', 'fsspec', 'botocore'} & set(sys.modules)))"

@@ -60,7 +60,7 @@ class TestRedisDriver(StorageDriverContract):
         time.sleep(1.1)
         assert driver.retrieve_many([KEY]) == [None]
 
-    def test_a_payload_without_a_time_stays_and_one_with_a_time_has_it(self, redis_server):
+    def test_a_payload_expires_only_if_it_has_a_lifetime(self, redis_server):
         driver = driver_for(redis_server, key_prefix="times:")
         driver.store("v1/stays", b"payload", ttl_seconds=None)
         driver.store("v1/goes", b"payload", ttl_seconds=3600)
@@ -82,7 +82,7 @@ class TestRedisDriver(StorageDriverContract):
         assert driver.retrieve_many([f"v1/{number}" for number in range(1000)]) == [None] * 1000
         assert client.info("stats")["total_reads_processed"] - before < 50
 
-    def test_all_threads_of_a_process_share_one_client_and_a_forked_child_has_its_own(self, redis_server):
+    def test_threads_share_a_client_and_a_forked_child_has_another(self, redis_server):
         built: list[int] = []
 
         def connect(settings):
@@ -210,7 +210,7 @@ class TestFaults:
             refused(lambda: driver.store(KEY, b"x" * 20_000_000, ttl_seconds=60), "Raise maxmemory .*noeviction")
             assert driver.retrieve("v1/kept") == b"x" * 1000
 
-    def test_a_server_killed_in_the_middle_of_the_work_is_unavailable_within_the_deadline(self, server):
+    def test_a_killed_server_is_unavailable_within_the_deadline(self, server):
         driver = driver_for(server)
         driver.store(KEY, b"x" * 8_000_000, ttl_seconds=60)
         threading.Timer(0.2, server.kill).start()
@@ -254,14 +254,14 @@ class TestFaults:
         server.thaw()
         assert driver.retrieve(KEY) == b"payload"
 
-    def test_a_server_that_came_back_is_found_again_without_an_error(self, server):
+    def test_a_restarted_server_is_found_without_an_error(self, server):
         driver = driver_for(server)
         driver.store(KEY, b"payload", ttl_seconds=60)
         server.kill()
         with services.redis_server(port=server.port):
             assert driver.retrieve_many([KEY]) == [None]
 
-    def test_a_connection_that_the_server_closed_is_replaced_without_an_error(self, server):
+    def test_a_connection_closed_by_the_server_is_replaced(self, server):
         driver = driver_for(server)
         driver.store(KEY, b"payload", ttl_seconds=60)
         admin = client_of(server)
@@ -356,7 +356,7 @@ class TestThroughAnAirflowConnection:
         driver.store(KEY, b"payload", ttl_seconds=60)
         assert driver.retrieve(KEY) == b"payload"
 
-    def test_an_unknown_authority_is_refused_whatever_the_provider_would_do(self, driver_at, tls_server):
+    def test_an_unknown_authority_is_refused_despite_the_provider(self, driver_at, tls_server):
         extra = {"ssl": True, "ssl_cert_reqs": "optional", "ssl_check_hostname": False}
         driver = driver_at(tls_server, password="open-sesame", extra=extra)
         refused(lambda: driver.retrieve(KEY), r"certificate .* was not accepted")
@@ -372,7 +372,7 @@ class TestThroughAnAirflowConnection:
             assert time.monotonic() - started < QUICK["deadline_seconds"] + 0.2
             server.thaw()
 
-    def test_a_user_confined_to_a_prefix_is_not_let_in_by_its_password_alone(self, driver_at, guarded_server):
+    def test_a_password_alone_does_not_admit_a_confined_user(self, driver_at, guarded_server):
         driver = driver_at(guarded_server, login="worker", password="worker-password")
         driver.store(KEY, b"payload", ttl_seconds=60)
         assert driver.retrieve(KEY) == b"payload"

@@ -31,7 +31,7 @@ def test_an_unknown_reader_is_denied(reference):
     assert denial.value.reason == "unknown-reader"
 
 
-def test_a_task_outside_the_scope_is_denied_and_told_who_may_and_what_to_do(reference):
+def test_a_denied_task_is_told_who_may_read_and_what_to_do(reference):
     intruder = TaskIdentity("etl", "run-1", "intruder", 3)
     with pytest.raises(AccessDeniedError) as denial:
         decision.decide(intruder, reference)
@@ -120,7 +120,7 @@ def chain(length):
     ids=["nothing", "to another run", "to another Dag", "another task's", "another key", "another map index",
          "by a task outside the scope", "by a task of another run", "by a task of another Dag", "an empty record"],
 )  # fmt: skip
-def test_a_run_reads_nothing_that_it_was_not_handed_by_one_who_may(reference, handed):
+def test_a_run_reads_only_what_a_permitted_task_handed_over(reference, handed):
     with pytest.raises(
         AccessDeniedError, match="hand the output to the reader's run with ExclusiveTriggerDagRunOperator"
     ):
@@ -207,7 +207,7 @@ def result(reference):
     ],
     ids=str,
 )
-def test_only_the_very_task_instance_that_triggered_the_run_is_its_caller(result, reader):
+def test_only_the_triggering_task_instance_is_the_caller(result, reader):
     with pytest.raises(AccessDeniedError, match=r"caller \(the task that triggered the run\)"):
         decision.decide(reader, result, Handed(hand_over()))
 
@@ -217,7 +217,7 @@ def test_a_run_that_nobody_triggered_has_no_caller(result):
         decision.decide(TRIGGER, result, Handed(hand_over(run="child-2")))
 
 
-def test_the_task_that_triggered_a_run_is_nobody_where_the_scope_does_not_say_caller(result):
+def test_the_triggering_task_is_denied_without_a_caller_clause(result):
     with pytest.raises(AccessDeniedError):
         decision.decide(TRIGGER, replace(result, scope=ConsumerScope()), Handed(hand_over()))
 

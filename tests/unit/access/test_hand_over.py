@@ -49,7 +49,7 @@ def test_a_conf_without_our_key_points_nowhere(conf):
 
 
 @pytest.mark.parametrize("written", [None, "", "etl", [POINTER], {}, {CONF_KEY: POINTER}, RECORD, 7, True])
-def test_what_is_no_pointer_points_nowhere_and_is_known_to_be_there(written):
+def test_an_invalid_pointer_points_nowhere_but_is_seen(written):
     assert read_pointer({CONF_KEY: written}) is None
     assert has_pointer({CONF_KEY: written})
 
@@ -163,7 +163,7 @@ def test_a_pointer_leads_back_to_its_trigger_task_in_any_try(map_index):
     assert has_pointer(conf)
 
 
-def test_a_pointer_holds_coordinates_and_nothing_of_what_is_handed_over():
+def test_a_pointer_holds_only_coordinates():
     assert to_pointer(TRIGGER) == POINTER
 
 

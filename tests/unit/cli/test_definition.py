@@ -28,7 +28,7 @@ def test_the_packages_around_the_commands_load_nothing():
         assert [node for node in body if not isinstance(node, ast.Expr)] == []
 
 
-def test_every_command_is_loaded_when_it_is_called_and_not_before():
+def test_every_command_is_loaded_only_when_called():
     functions = [
         keyword.value
         for node in ast.walk(TREE)
@@ -48,7 +48,7 @@ def test_every_command_is_defined_where_the_list_says():
         assert name in [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
 
 
-def test_the_providers_metadata_names_the_function_that_lists_them():
+def test_the_provider_metadata_names_the_command_list():
     (path,) = get_provider_info()["cli"]
     module, _, name = path.rpartition(".")
     assert module == "airflow_provider_exclusive.cli.definition"

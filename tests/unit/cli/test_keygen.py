@@ -30,7 +30,7 @@ def test_the_text_can_be_pasted_into_airflow_cfg_as_it_is(generate):
     assert pair["public_key"] == format_key(private.public)
 
 
-def test_it_says_who_gets_which_half_and_how_to_keep_the_private_one_out_of_the_file(generate):
+def test_it_says_who_gets_which_key_and_how_to_store_it(generate):
     said = generate("text")
     for hint in ("API server", "worker needs only public_key", "private_key_cmd", "private_key_secret", "rotate"):
         assert hint in said

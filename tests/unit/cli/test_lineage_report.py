@@ -63,7 +63,7 @@ class TestOutputs:
         (output,) = self.read(row(content))
         assert output.state == "sealed_key"
 
-    def test_it_says_who_wrote_it_when_how_large_where_and_who_may_read(self, row):
+    def test_it_names_writer_time_size_place_and_readers(self, row):
         (output,) = self.read(row())
         told = output.to_json()
         assert told == {

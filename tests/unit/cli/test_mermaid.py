@@ -13,7 +13,7 @@ def diagram(*keys, task_id="extract", contradictions=()):
     return draw(DagScopes("etl", "etl.py", (task,), contradictions)).splitlines()
 
 
-def test_an_argument_is_a_solid_arrow_and_a_mere_permission_a_dotted_one():
+def test_an_argument_is_a_solid_arrow_and_a_permission_dotted():
     lines = diagram(key(may_read=("load", "audit"), input_of=("load",)))
     assert lines == [
         "flowchart LR",

@@ -8,7 +8,7 @@ from airflow_provider_exclusive.cli import output
 from airflow_provider_exclusive.exceptions import ConfigurationError
 
 
-def test_an_error_of_the_package_ends_the_command_with_its_message_and_not_with_a_traceback():
+def test_a_package_error_ends_with_its_message_and_no_traceback():
     @output.failing_clearly
     def command(args):
         raise ConfigurationError("the option is wrong")

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import enum
 import json
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +22,7 @@ from pydantic import BaseModel
 
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
 from airflow_provider_exclusive.exceptions import CodecError
-from tests import values
+from tests import classes, values
 from tests.same import same
 from tests.unit.codecs.hostile import decode_everything
 
@@ -83,7 +87,7 @@ def allowed(monkeypatch):
         serde._get_patterns.cache_clear()
         serde._match_glob.cache_clear()
 
-    allow(f"{values.MODULE}.* {__name__}.*")
+    allow(f"{values.MODULE}.* {classes.MODULE}.* {__name__}.*")
     yield allow
     monkeypatch.undo()
     serde._get_patterns.cache_clear()
@@ -135,8 +139,42 @@ def test_a_field_that_airflow_would_change_is_named_at_the_push(value, place):
         CODEC.encode(value)
 
 
+@pytest.mark.parametrize(
+    "at", [datetime(2026, 1, 1, 12), [{"k": datetime(2026, 1, 1, 12)}], pendulum.naive(2026, 1, 1)], ids=repr
+)
+def test_a_naive_datetime_is_refused(at):
+    with pytest.raises(CodecError, match=r"OwnSerialization cannot be encoded: .*without a time zone.*astimezone"):
+        CODEC.encode(classes.OwnSerialization(at))
+
+
+ROUND_TRIP = """
+import sys
+from tests.unit.codecs import test_serde
+restored, pushed = test_serde.CODEC.decode(bytes.fromhex(sys.argv[1])).at, test_serde.zoned().at
+print((restored, restored.tzname(), type(restored)) == (pushed, pushed.tzname(), type(pushed)))
+"""
+
+
+def zoned():
+    return classes.OwnSerialization(pendulum.datetime(2026, 1, 1, 12, tz="Europe/Berlin"))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_zoned_datetime_arrives_in_a_process_of_another_zone(zone):
+    variables = {
+        "TZ": zone,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": f"{classes.MODULE}.*",
+    }
+    command = [sys.executable, "-c", ROUND_TRIP, CODEC.encode(zoned()).hex()]
+
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+    assert done.stdout.split()[-1:] == ["True"], done.stderr
+
+
 @pytest.mark.parametrize("value", [Counted(1), Private(1)])
-def test_a_class_that_cannot_be_built_from_its_fields_is_refused_at_the_push(value):
+def test_a_class_not_built_from_its_fields_fails_at_the_push(value):
     with pytest.raises(CodecError, match=r"cannot restore a value of .*TypeError"):
         CODEC.encode(value)
 
@@ -165,7 +203,7 @@ def test_the_text_of_a_failure_stays_out_of_the_error():
     assert refused.value.__suppress_context__
 
 
-def test_a_value_that_no_longer_fits_its_class_is_refused_without_quoting_it():
+def test_a_value_that_no_longer_fits_is_refused_and_not_quoted():
     payload = CODEC.encode(values.KEPT["pydantic"]()).replace(b"1990-01-01", b"hunter2-xx")
 
     with pytest.raises(CodecError) as refused:
@@ -189,7 +227,9 @@ def test_altered_payloads_are_refused_or_decode_to_a_value():
 @pytest.mark.parametrize(
     "value",
     [
-        values.Order(1, ["a"], float("nan"), datetime(2024, 1, 1, 12), (1, {2}, frozenset({3}))),
+        values.Order(
+            1, ["a"], float("nan"), pendulum.datetime(2024, 1, 1, 12).replace(fold=0), (1, {2}, frozenset({3}))
+        ),
         values.Track("a", values.Track("b", values.Point(1, 2))),
         values.Money(5),
         values.KEPT["pydantic_nested"](),
@@ -213,7 +253,7 @@ def test_what_airflow_keeps_comes_back_the_same(value):
     ],
     ids=repr,
 )
-def test_a_moment_in_a_field_comes_back_as_the_same_hour_of_the_same_zone(moment):
+def test_a_datetime_field_keeps_its_hour_and_zone(moment):
     restored = CODEC.decode(CODEC.encode(values.Order(1, [], shipped=moment))).shipped
 
     assert (restored, restored.utcoffset(), restored.tzname()) == (moment, moment.utcoffset(), moment.tzname())

@@ -81,7 +81,7 @@ def test_a_refusal_does_not_repeat_the_key(raw):
     assert not any(text_of(raw)[start : start + 8] in said for start in range(36))
 
 
-def test_random_keys_are_accepted_in_both_alphabets_and_with_space_around():
+def test_random_keys_are_accepted_in_both_alphabets_and_spaced():
     for _ in range(500):
         raw = os.urandom(32)
         assert parse_key(format_key(raw), option=OPTION) == raw
@@ -108,7 +108,7 @@ def test_an_unknown_key_is_named_and_not_tried(ring, raw_key):
     assert ring.current_key_id in str(refusal.value)
 
 
-def test_a_sealed_key_to_another_public_key_says_which_option_to_mend(raw_key):
+def test_a_sealed_key_to_another_public_key_names_the_option(raw_key):
     ring = Keyring.from_raw_keys([raw_key("new")])
     other = PrivateKey.from_raw(raw_key("other"))
     sealed_key = keyring.seal_data_key(b"d" * 32, public_key=other.public, context=b"c")
@@ -127,7 +127,7 @@ def test_a_key_is_chosen_by_its_id_alone(raw_key):
         both.unwrap(wrapped, key_id=both.current_key_id, context=b"c")
 
 
-def test_after_a_rotation_old_values_open_and_new_ones_carry_the_new_key(raw_key):
+def test_rotation_opens_old_values_and_uses_the_new_key(raw_key):
     old = Keyring.from_raw_keys([raw_key("old")])
     old_id, wrapped = old.wrap(b"d" * 32, context=b"c")
     rotated = Keyring.from_raw_keys([raw_key("new"), raw_key("old")])
@@ -160,7 +160,7 @@ def test_wrapping_twice_never_repeats_a_nonce(ring):
     assert len({ring.wrap(b"d" * 32, context=b"c")[1][:12] for _ in range(100)}) == 100
 
 
-def test_a_wrapped_key_is_no_payload_and_a_payload_no_wrapped_key(ring):
+def test_a_wrapped_key_and_a_payload_are_not_interchangeable(ring):
     # Same cipher, different keys: the one must not open as the other even under the key at hand.
     key = ring.keys[0]
     sealed = sealing.seal(b"d" * 32, data_key=key.wrapping_key, context=b"c")
@@ -175,7 +175,7 @@ def test_a_payload_too_short_for_a_seal_does_not_open(sealed):
 
 
 @given(payload=st.binary(max_size=200), context=st.binary(max_size=50))
-def test_a_payload_opens_with_its_key_and_context_and_is_16_bytes_longer(payload, context):
+def test_a_payload_opens_with_its_key_and_context_plus_16_bytes(payload, context):
     data_key = sealing.new_data_key()
     sealed = sealing.seal(payload, data_key=data_key, context=context)
     assert len(sealed) == len(payload) + sealing.TAG_BYTES

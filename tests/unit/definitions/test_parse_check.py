@@ -70,7 +70,7 @@ class TestForbiddenEdges:
         producer = exclusive("extract", DOWNSTREAM, downstream=frozenset({"load"}))
         assert contradictions(producer, reader("load")) == []
 
-    def test_nor_are_a_plain_output_its_own_one_and_that_of_another_dag(self):
+    def test_plain_own_and_foreign_outputs_contradict_nothing(self):
         elsewhere = DeclaredTask("load", inputs=(Input("other", "extract", "return_value"),))
         own = exclusive("extract", [], inputs=(Input("etl", "extract", "return_value"),))
         assert contradictions(own, elsewhere) == []

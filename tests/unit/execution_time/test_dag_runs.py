@@ -43,7 +43,7 @@ def asked(mocker):
     return asked
 
 
-def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
+def test_threads_that_read_at_once_all_pass_and_ask_once(asked):
     hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
 
     with ThreadPoolExecutor(4) as threads:
@@ -53,7 +53,7 @@ def test_threads_that_read_at_once_are_all_let_pass_and_ask_once(asked):
     assert asked == [TRIGGER]
 
 
-def test_a_record_that_would_have_to_be_decided_by_itself_hands_over_nothing(asked, mocker):
+def test_a_record_to_be_decided_by_itself_hands_over_nothing(asked, mocker):
     hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
     mocker.patch.object(dag_runs, "_pull_record", side_effect=lambda trigger: hand_overs.find("child", "run-1"))
 

@@ -30,7 +30,7 @@ class TestWhatIsRemembered:
 
         assert [entry.value for entry in running.opened] == [3, 4]
 
-    def test_a_large_value_is_not_kept_alive_and_drives_no_other_out(self, running):
+    def test_a_large_value_is_not_kept_alive_and_evicts_no_other(self, running):
         running.note(opened("small"))
         running.note(opened("large", size=MEBIBYTE + 1))
 

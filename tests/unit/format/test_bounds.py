@@ -63,6 +63,12 @@ def test_a_reference_has_at_most_256_clauses(row):
     Reference.from_row(row | {"consumers": [CLAUSE] * MAX_CLAUSES})
     with pytest.raises(EnvelopeError):
         Reference.from_row(row | {"consumers": [CLAUSE] * (MAX_CLAUSES + 1)})
+
+
+def test_clauses_are_counted_before_they_are_read(row):
+    with pytest.raises(EnvelopeError) as refusal:
+        Reference.from_row(row | {"consumers": ["no clause"] * (MAX_CLAUSES + 2)})
+    assert str(refusal.value.__cause__) == "too many clauses"
     with pytest.raises(EnvelopeError, match="names 60,000 consumers; expected at most 256"):
         check_extent(row | {"consumers": [CLAUSE] * 60_000})
 

@@ -287,7 +287,7 @@ def test_look_alikes_have_contexts_of_their_own(one, other):
     )
 
 
-def test_an_open_scope_is_neither_an_empty_one_nor_a_glob_over_everything():
+def test_an_open_scope_is_neither_empty_nor_a_match_all_glob():
     scopes = [OPEN, ConsumerScope(), ConsumerScope((Clause("*", "*", None),)), ConsumerScope((Clause("", "*", None),))]
     scopes += [ConsumerScope(scope.clauses, admits_caller=True) for scope in scopes[1:]]
     assert len({replace(REFERENCE, scope=scope).context() for scope in scopes}) == len(scopes)

@@ -63,7 +63,7 @@ def settings_of(driver) -> RedisSettings:
 
 class TestBadConnections:
     @pytest.mark.parametrize("conn_type", ["postgres", "http", "rediss", "", None])
-    def test_another_type_is_refused_before_its_fields_are_taken_for_those_of_redis(self, conn_type):
+    def test_another_type_is_refused_before_its_fields_are_read(self, conn_type):
         message = refused_field("conn_type", conn_type=conn_type, host="db", login="x", password=PASSWORD)
         assert f"{conn_type!r}; expected exclusive or redis." in message
 
@@ -82,7 +82,7 @@ class TestBadConnections:
             "server:6380",
         ],
     )
-    def test_a_host_that_is_no_host_name_is_refused_and_not_repeated(self, host):
+    def test_an_invalid_host_name_is_refused_and_not_repeated(self, host):
         message = refused_field("host", host=host)
         assert "no host name" in message
         assert PASSWORD not in message
@@ -104,7 +104,7 @@ class TestBadConnections:
         assert "1, and the schema is 2" in refused_field("db", host="server", schema="2", extra={"db": 1})
 
     @pytest.mark.parametrize("extra", ["{'db': 1}", '{"db": 1', "db=1", '["db"]', '"db"', "7"])
-    def test_an_extra_that_is_no_json_object_is_refused_where_airflow_would_go_on_without_it(self, extra):
+    def test_an_extra_that_is_not_a_json_object_is_refused(self, extra):
         message = refused_field("extra", host="server", extra=extra)
         assert "not a JSON object" in message
         assert extra not in message
@@ -119,17 +119,17 @@ class TestBadConnections:
             ("connect_timeout", "connect_timeout_seconds"),
         ],
     )
-    def test_a_field_that_nobody_reads_is_refused_with_what_was_meant(self, name, meant):
+    def test_an_unread_field_is_refused_with_the_name_meant(self, name, meant):
         message = refused_field(name, host="server", extra={name: PASSWORD})
         assert f"did you mean {meant!r}?" in message
         assert PASSWORD not in message
 
     @pytest.mark.parametrize("content", ["x", None, "", False])
-    def test_a_field_like_no_other_is_refused_with_all_there_are_even_when_it_is_empty(self, content):
+    def test_an_unknown_field_is_refused_with_all_valid_fields(self, content):
         assert "it has storage, key_prefix, " in refused_field("quux", host="server", extra={"quux": content})
 
     @pytest.mark.parametrize("name", ["ssl_cert_reqs", "ssl_check_hostname"])
-    def test_verification_of_the_server_cannot_be_asked_for_or_switched_off(self, name):
+    def test_server_verification_is_not_a_field(self, name):
         refused_field(name, host="server", extra={name: "none"})
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class TestBadConnections:
         assert expected in message
         assert PASSWORD not in message
 
-    def test_times_that_contradict_each_other_name_the_connection_too(self):
+    def test_contradicting_times_name_the_connection_too(self):
         message = refused_field("deadline_seconds", host="server", extra={"deadline_seconds": 10})
         assert "field deadline_seconds: got 10.0, expected at least the 35 seconds" in message
 
@@ -190,12 +190,12 @@ class TestBadConnections:
             ("ssl", {"extra": {"storage": "s3://bucket", "ssl": True}}),
         ],
     )
-    def test_a_field_of_redis_beside_an_object_store_is_refused_rather_than_ignored(self, name, fields):
+    def test_a_redis_field_beside_an_object_store_is_refused(self, name, fields):
         message = refused_field(name, **({"extra": {"storage": "s3://bucket"}} | fields))
         assert "set together with 'storage'; a connection names one store: unset one of them." in message
         assert PASSWORD not in message
 
-    def test_a_bad_url_in_a_connection_names_the_connection_rather_than_the_option(self):
+    def test_an_invalid_url_names_the_connection_not_the_option(self):
         message = refused_field("storage", extra={"storage": "bucket/prefix"})
         assert "'bucket/prefix'; expected the URL of a store" in message
         assert "[exclusive] storage" not in message
@@ -222,7 +222,7 @@ class TestBadUrls:
             f"s3://bucket/prefix?X-Amz-Signature={PASSWORD}",
         ],
     )
-    def test_a_secret_in_it_is_refused_and_neither_repeated_nor_left_in_the_chain_of_causes(self, url):
+    def test_a_secret_in_the_url_is_refused_and_never_repeated(self, url):
         error = refusal(connections.create_driver_from_url, url)
         assert error.option == "[exclusive] storage"
         shown = [str(error), repr(error), repr(error.__cause__)]
@@ -292,7 +292,7 @@ class TestFiles:
         assert repr(driver) == f"FilesDriver({root!r})"
 
     @pytest.mark.parametrize("extra", [{}, {"ssl": False}, {"ssl": "false"}, {"key_prefix": "", "retries": None}])
-    def test_a_connection_may_name_one_too_with_the_rest_of_the_form_left_alone(self, extra):
+    def test_a_connection_may_name_a_directory_only(self, extra):
         driver = connect(extra={"storage": "file:///data"} | extra, host="", login=None)
         assert repr(driver) == "FilesDriver('/data')"
 
@@ -360,7 +360,7 @@ class TestRedis:
             ("read_timeout_seconds", "2.5", 2.5),
         ],
     )
-    def test_the_strings_of_a_connection_uri_are_read_as_what_they_mean(self, name, text, value):
+    def test_connection_uri_strings_are_read_as_their_types(self, name, text, value):
         read = getattr(settings_of(connect(host="server", extra={name: text})), name)
         assert (read, type(read)) == (value, type(value))
 
@@ -372,7 +372,7 @@ class TestRedis:
     def test_a_cluster_that_is_none_is_a_single_node(self, content):
         assert settings_of(connect(host="server", extra={"cluster": content})) == RedisSettings("server")
 
-    def test_a_connection_of_type_redis_is_read_as_its_provider_writes_it(self):
+    def test_a_redis_type_connection_is_read_as_its_provider_does(self):
         extra = {
             "db": 4,
             "ssl": True,
@@ -392,7 +392,7 @@ class TestRedis:
         assert PASSWORD not in repr(settings_of(driver))
 
 
-def test_importing_the_module_imports_neither_airflow_nor_a_client():
+def test_importing_the_module_imports_no_airflow_or_client():
     program = (
         "import sys, airflow_provider_exclusive.hooks.connections;"
         "print(sorted({'airflow', 'redis', 'fsspec', 'pyarrow', 'cryptography'} & set(sys.modules)))"

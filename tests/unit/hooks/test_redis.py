@@ -32,7 +32,7 @@ def plain(arguments):
         (RedisSettings("server", connect_timeout_seconds=1, read_timeout_seconds=2, deadline_seconds=9), Connection),
     ],
 )
-def test_it_differs_from_a_client_without_airflow_only_in_how_it_introduces_itself(settings, kind):
+def test_it_differs_from_a_plain_client_only_in_its_name(settings, kind):
     ours, bare = pool_of(settings), connect_single_node(settings).connection_pool
     assert ours.connection_class is bare.connection_class is kind
     assert ours.connection_kwargs.keys() | READ_BY_THE_PROVIDER == bare.connection_kwargs.keys() | READ_BY_THE_PROVIDER
@@ -51,7 +51,7 @@ def test_what_the_provider_takes_for_no_password_is_none(word):
 
 
 @pytest.mark.parametrize("conn_type", ["exclusive", "redis"])
-def test_the_driver_of_a_connection_asks_the_hook_for_its_client_and_no_sooner_than_it_needs_one(conn_type):
+def test_the_driver_asks_the_hook_for_a_client_only_when_needed(conn_type):
     driver = connecting.connect(conn_type=conn_type, host="server", extra={"ssl": "false", "cluster": "false"})
     pool = driver._client().connection_pool
     assert pool.connection_class is Connection
@@ -82,7 +82,7 @@ class TestVerificationExtras:
         extra = {"ssl": False, "ssl_cert_reqs": "none"}
         assert connecting.settings_of(connecting.connect(conn_type="redis", host="server", extra=extra)).ssl is False
 
-    def test_tls_without_verification_is_refused_rather_than_verified_or_not_in_silence(self):
+    def test_tls_without_verification_is_refused(self):
         message = connecting.refused_field(
             "ssl_cert_reqs", conn_type="redis", host="server", extra={"ssl": True, "ssl_cert_reqs": "none"}
         )

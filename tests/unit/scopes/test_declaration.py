@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_bad_input_is_refused_with_what_was_expected(spec, taught):
         ScopeDeclaration.parse(spec)
 
 
-def test_an_object_that_compares_elementwise_is_refused_like_any_other():
+def test_an_elementwise_comparing_object_is_refused():
     class Array:
         def __eq__(self, other):
             raise ValueError("the truth value of an array is ambiguous")
@@ -161,6 +162,22 @@ def test_an_object_that_compares_elementwise_is_refused_like_any_other():
 def test_a_consumer_with_a_bad_field_is_refused(build):
     with pytest.raises(InvalidScopeError):
         build()
+
+
+OBJECTS = {
+    "an operator": (SimpleNamespace(task_id="load"), "write 'load'"),
+    "the output of a decorated task": (SimpleNamespace(operator=SimpleNamespace(task_id="load")), "write 'load'"),
+    "a decorated function": (SimpleNamespace(kwargs={"task_id": "load"}), "write 'load'"),
+    "a task group": (SimpleNamespace(group_id="etl", task_id=None), r"write 'etl\.\*'"),
+    "a group without an id": (SimpleNamespace(group_id=None, kwargs={}), "of type SimpleNamespace"),
+}
+
+
+@pytest.mark.parametrize(("value", "taught"), OBJECTS.values(), ids=OBJECTS)
+def test_a_task_itself_is_refused_with_the_id_to_write(value, taught):
+    for spec in (value, [value], {"rows": [value]}):
+        with pytest.raises(InvalidScopeError, match=taught):
+            ScopeDeclaration.parse(spec)
 
 
 # --- the caller
@@ -234,7 +251,7 @@ def test_who_is_named_passes(spec, permitted):
     assert scope.permits(permitted)
 
 
-def test_a_named_return_value_of_a_multiple_outputs_task_is_not_intersected():
+def test_a_named_return_value_is_not_intersected_with_its_parts():
     spec = {"frame": ["load"], "return_value": ["audit"]}
     assert scope_of(spec, parts=["frame", "other"]).permits(reader("audit"))
 
@@ -243,7 +260,7 @@ def test_the_whole_of_an_empty_dict_falls_to_the_star():
     assert scope_of({"*": "audit"}, parts=[]).permits(reader("audit"))
 
 
-def test_a_whole_that_is_made_of_nothing_is_for_those_who_may_read_every_part():
+def test_an_empty_whole_is_for_readers_of_every_part():
     spec = {"frame": ["load", "audit"], "row_count": ["load"]}
 
     assert scope_of(spec, parts=[]).permits(reader("load"))
@@ -259,7 +276,7 @@ def test_a_whole_that_is_made_of_nothing_is_for_those_who_may_read_every_part():
         (reader("load", dag="web"), "'web:load'"),
     ],
 )
-def test_the_consumer_that_a_denial_advises_lets_the_reader_pass(who, spelled):
+def test_the_consumer_a_denial_suggests_lets_the_reader_pass(who, spelled):
     assert who.named_by(PRODUCER) == spelled
     assert scope_of([eval(spelled)]).permits(who)  # what a Dag author would write
 
@@ -296,7 +313,7 @@ def test_repeated_clauses_count_once():
     assert scope_of(["load", "load", DOWNSTREAM]).clauses == (Clause("etl", "load", "run-1"),)
 
 
-def test_downstream_stays_itself_when_airflow_copies_an_operator():
+def test_downstream_is_the_same_object_in_a_copied_operator():
     assert copy.deepcopy(DOWNSTREAM) is DOWNSTREAM
     assert repr(DOWNSTREAM) == "DOWNSTREAM"
 

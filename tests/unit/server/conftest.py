@@ -65,16 +65,17 @@ def http():
 
 
 @pytest.fixture
-def requesting(mocker, session, http):
+def requesting(mocker, session, http, producer):
     """Let a task instance make the request of ``session``; None for a token of no known task instance."""
 
-    def requesting(task, *, method="GET", is_live=True):
+    def requesting(task, *, method="GET", is_live=True, standing_try=producer.ti_id):
         http.method = method
-        session.info[XCOM_REQUEST] = XComRequest(TI_ID, http)
         caller = None if task is None else Caller(task, 1, is_live=is_live)
+        session.info[XCOM_REQUEST] = XComRequest(TI_ID, http, caller)
         mocker.patch.object(callers, "find_caller", return_value=caller)
-        known = {"side_effect": LookupError} if task is None else {"return_value": task}
-        mocker.patch.object(callers, "identity_of", **known)
+        standing = frozenset() if task is None else frozenset({task.ti_id})
+        mocker.patch.object(callers, "find_writer", return_value=(caller, standing))
+        mocker.patch.object(callers, "find_standing", return_value=frozenset({standing_try}))
         return session.info[XCOM_REQUEST]
 
     return requesting

@@ -109,7 +109,7 @@ def test_every_read_has_a_line(log):
 
 
 @pytest.mark.parametrize(("times", "count", "updates"), [(1, 1, 0), (2, 2, 1), (3, 2, 1), (4, 4, 2), (1000, 512, 9)])
-def test_a_repeated_refusal_has_one_line_updated_ever_more_rarely(log, times, count, updates):
+def test_a_repeated_refusal_has_one_line_updated_more_rarely(log, times, count, updates):
     record(AuditTrail("denied"), times=times)
     assert log.counts == [count]
     assert log.updates == updates
@@ -208,3 +208,37 @@ def test_a_failed_insert_does_not_forget_a_newer_line(log, mocker):
     record(trail)
     record(trail)
     assert [extra["count"] for _, _, extra in log.lines.values() if extra["key"] == "rows"] == [2]
+
+
+# --- floods
+
+
+def test_one_task_does_not_flood_the_log(log):
+    now = [0.0]
+    trail = AuditTrail("denied", clock=lambda: now[0])
+    for number in range(10_000):
+        record(trail, requested=replace(XCOM, key=f"made up {number}"))
+
+    *named, more = log.lines.values()
+    assert len(named) == 30
+    assert more[2]["reason"] == audit.MORE
+    assert more[2]["key"] is None
+    assert more[2]["count"] >= 5_000
+
+    now[0] = 60
+    record(trail, requested=replace(XCOM, key="a minute later"))
+    assert len(log.lines) == 32
+
+
+def test_another_task_still_gets_its_line(log):
+    trail = AuditTrail("denied", clock=lambda: 0.0)
+    for number in range(100):
+        record(trail, requested=replace(XCOM, key=f"made up {number}"))
+    record(trail, caller=replace(INTRUDER, identity=replace(INTRUDER.identity, task_id="other")))
+    assert list(log.lines.values())[-1][2]["key"] == "rows"
+
+
+def test_names_longer_than_airflow_stores_are_cut(log):
+    record(AuditTrail("denied"), requested=Coordinate("d" * 21_000, "r" * 21_000, "t" * 21_000, -1, "k"))
+    ((_, _, extra),) = log.lines.values()
+    assert len(json.dumps(extra)) < 2_000

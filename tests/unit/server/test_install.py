@@ -34,7 +34,7 @@ def test_a_server_without_the_execution_api_is_left_alone(replaced, caplog, rout
 def test_a_failure_is_logged_and_lets_the_server_start(replaced, caplog, failure):
     replaced.side_effect = failure
     assert install.attach(EXECUTION_API) is False
-    assert "This API server enforces no scope" in caplog.text
+    assert "answers every exclusive value with 503" in caplog.text
     assert str(failure) in caplog.text
 
 

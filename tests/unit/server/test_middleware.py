@@ -117,12 +117,20 @@ def test_a_websocket_is_left_alone():
 # --- attaching
 
 
-def test_where_it_cannot_attach_everything_passes(attach):
+def test_where_it_cannot_attach_a_reference_is_answered_503(attach):
     attach.return_value = False
-    assert answer(Answering(REFERENCE), scope_of()) == (200, [(b"x", b"y")], REFERENCE)
+    status, headers, body = answer(Answering(REFERENCE, is_decided=False), scope_of())
+    assert status == 503
+    assert json.loads(body)["detail"]["reason"] == "plugin-not-attached"
+    assert ATTACHED not in headers
 
 
-def test_it_attaches_once_by_the_first_scope_with_an_application(attach):
+def test_where_it_cannot_attach_a_plain_value_passes(attach):
+    attach.return_value = False
+    assert answer(Answering(b'{"value": 1}'), scope_of()) == (200, [(b"x", b"y")], b'{"value": 1}')
+
+
+def test_it_attaches_once_by_the_first_application_it_sees(attach):
     async def connect():
         outermost = ExclusiveMiddleware(Answering(b""))
         for scope in ({"type": "lifespan"}, scope_of(), scope_of()):

@@ -157,14 +157,23 @@ def test_a_read_is_recorded_only_where_that_is_asked_for(read, row, requesting, 
     assert trail.events == [("exclusive.read", str(consumer), at, "in-scope", "GET")]
 
 
-@pytest.mark.parametrize(("mode", "is_connected"), [("all", False), ("denied", True)])
-def test_the_connection_is_returned_before_a_line_is_written(
-    read, row, requesting, trail, session, consumer, mode, is_connected
-):
+@pytest.mark.parametrize("mode", ["all", "denied"])
+def test_no_connection_is_held_while_deciding(read, row, requesting, trail, session, consumer, mode, mocker):
     requesting(consumer)
     trail.mode = mode
+    held = []
+    decide = Decisions.answer
+    mocker.patch.object(Decisions, "answer", lambda *args: held.append(session.is_connected) or decide(*args))
     read(row)
-    assert session.is_connected is is_connected
+    assert (held, session.is_connected) == ([False], False)
+
+
+def test_what_an_earlier_try_wrote_is_refused(read, row, requesting, consumer, trail):
+    requesting(consumer, standing_try="the present try")
+    with pytest.raises(HTTPException) as refusal:
+        read(row)
+    assert refusal.value.detail["reason"] == "superseded-try"
+    assert trail.events[0][3] == "superseded-try"
 
 
 def test_an_open_value_is_not_recorded(read, put, requesting, trail):

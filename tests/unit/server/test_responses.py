@@ -39,7 +39,7 @@ def test_an_unknown_caller_is_recorded(answer, trail):
     assert [caller for _, caller, *_ in trail.events] == [None]
 
 
-def test_a_caller_that_cannot_be_looked_up_is_denied_all_the_same(answer, mocker, trail, session, at, requesting):
+def test_a_caller_that_cannot_be_looked_up_is_denied_as_well(answer, mocker, trail, session, at, requesting):
     request = requesting(None)
     mocker.patch.object(callers, "find_caller", side_effect=ConnectionError)
     with pytest.raises(HTTPException) as refusal, http_errors("read", at, request, session, trail):

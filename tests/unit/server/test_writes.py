@@ -8,7 +8,7 @@ import pytest
 from fastapi import HTTPException
 
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
-from airflow_provider_exclusive.format.reference import Reference, escape
+from airflow_provider_exclusive.format.reference import MARKER, Reference, escape
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.writes import create_writes
@@ -60,11 +60,28 @@ def test_a_sealed_key_that_does_not_open_is_refused(write, requesting, sealed, a
     assert [event for event, *_ in trail.events] == ["exclusive.write_denied"]
 
 
-def test_an_unknown_writer_of_a_sealed_key_is_answered_503(write, requesting, sealed, at):
+def test_the_sealed_key_of_an_unknown_writer_is_not_accepted(write, requesting, sealed, at):
     requesting(None, method="POST")
+    assert write(sealed, at=at) == sealed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"consumers": [{}] * 60_000}, {"codec": "x" * 70_000}, {"wrapped_key": ["x"] * 40_000}],
+    ids=["clauses", "text", "list"],
+)
+def test_a_row_that_is_too_large_is_refused(write, requesting, sealed, at, producer, change):
+    requesting(producer, method="POST")
     with pytest.raises(HTTPException) as refusal:
-        write(sealed, at=at)
-    assert refusal.value.status_code == 503
+        write(sealed | change, at=at)
+    assert (refusal.value.status_code, refusal.value.detail["reason"]) == (403, "sealed-key-refused")
+    assert "expected at most" in refusal.value.detail["message"]
+
+
+def test_a_large_value_of_a_user_is_no_reference(write, requesting, at, producer):
+    requesting(producer, method="POST")
+    value = escape({MARKER: "x" * 100_000})
+    assert write(value, at=at) == value
 
 
 # --- what is stored

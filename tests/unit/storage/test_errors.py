@@ -34,7 +34,7 @@ def raised(failure):
         (OSError("{odd} words"), StorageError, "{here} failed: {odd} words"),
     ],
 )
-def test_the_first_row_that_covers_an_error_says_what_becomes_of_it(failure, error, message):
+def test_the_first_row_that_covers_an_error_decides(failure, error, message):
     translation = raised(failure)
     assert (type(translation), str(translation)) == (error, message)
     assert translation.__cause__ is failure

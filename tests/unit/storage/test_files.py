@@ -66,14 +66,14 @@ class TestFaults:
         start_in_child(child)()
         assert files_below(forbidding) == []
 
-    def test_a_directory_that_cannot_be_made_is_no_trouble_that_passes(self):
+    def test_a_directory_that_cannot_be_created_is_not_transient(self):
         with pytest.raises(
             StorageError, match=r"Could not make the directory /proc/nowhere.*\[exclusive\] storage"
         ) as caught:
             FilesDriver(Path("/proc/nowhere")).store(KEY, b"payload", ttl_seconds=None)
         assert not isinstance(caught.value, StorageUnavailableError)
 
-    def test_a_payload_of_another_user_cannot_be_read_listed_or_deleted(self, forbidding):
+    def test_another_users_payload_cannot_be_read_listed_or_deleted(self, forbidding):
         forbidding.chmod(0o755)
         FilesDriver(forbidding).store(KEY, b"payload", ttl_seconds=None)
         if os.geteuid() != 0:
@@ -107,7 +107,7 @@ class TestFaults:
         with pytest.raises(StorageError, match="shorter path"):
             driver.store(f"v1/{'a' * 300}/b", b"payload", ttl_seconds=None)
 
-    def test_a_payload_over_the_file_size_limit_leaves_nothing_behind(self, root, driver):
+    def test_a_payload_over_the_file_size_limit_leaves_nothing(self, root, driver):
         def child() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
             driver.store("v1/small", b"x" * 4096, ttl_seconds=None)
@@ -195,7 +195,7 @@ class TestAtRest:
         driver.delete("v1/a/2")
         assert list(root.iterdir()) == []
 
-    def test_processes_that_prune_and_fill_the_same_folder_do_not_hinder_each_other(self, root, driver):
+    def test_processes_may_prune_and_fill_one_folder_at_once(self, root, driver):
         def writer(name: str) -> None:
             for number in range(60):
                 key = f"v1/shared/deep/{name}{number}"
@@ -210,7 +210,7 @@ class TestAtRest:
 
 
 @pytest.mark.parametrize("failure", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, mocker, failure):
+def test_a_file_system_without_directory_sync_takes_payloads(tmp_path, mocker, failure):
     sync = os.fsync
 
     def refuse_directories(descriptor):
@@ -225,7 +225,7 @@ def test_a_file_system_that_cannot_sync_directories_takes_payloads(tmp_path, moc
     assert driver.retrieve("v1/a") == b"payload"
 
 
-def test_a_parent_that_may_be_written_but_not_listed_takes_the_directory(tmp_path, mocker):
+def test_a_writable_parent_that_cannot_be_listed_is_enough(tmp_path, mocker):
     opened = os.open
 
     def refuse_to_list_the_parent(path, flags, *args, **kwargs):

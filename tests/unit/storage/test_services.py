@@ -14,7 +14,7 @@ def test_a_free_port_can_be_listened_on():
         listener.listen()
 
 
-def test_a_certificate_authority_of_its_own_vouches_for_the_server(tmp_path):
+def test_a_private_certificate_authority_vouches_for_the_server(tmp_path):
     from cryptography import x509
 
     files = services.make_tls_files(tmp_path)

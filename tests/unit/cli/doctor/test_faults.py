@@ -49,7 +49,7 @@ WARNINGS = {
 
 
 @pytest.mark.parametrize(("options", "name"), ERRORS.values(), ids=ERRORS)
-def test_a_fault_in_the_configuration_is_an_error_that_says_what_to_do(examine, options, name):
+def test_a_configuration_fault_is_an_error_that_says_what_to_do(examine, options, name):
     found = examine(options=options)
     assert {name: found[name].severity.value} == {name: "error"}
     assert set(found) == {name}
@@ -65,7 +65,7 @@ def test_a_choice_that_weakens_is_a_warning_with_a_cure(examine, options, name):
     assert found[name].cure
 
 
-def test_offloading_nearly_everything_is_a_warning_only_where_a_store_is_configured(examine, tmp_path):
+def test_offloading_most_values_is_a_warning_only_with_a_store(examine, tmp_path):
     assert examine(options={"offload_bytes": "10"}) == {}
     assert set(examine(options={"storage": (tmp_path / "s").as_uri()})) == {"settings.offload_bytes"}
 
@@ -116,10 +116,10 @@ class TestFiles:
             "LocalExecutor,fast:my.company.RemoteExecutor",
         ],
     )
-    def test_the_default_directory_under_tasks_on_several_machines_is_an_error(self, examine, executor):
+    def test_the_default_directory_on_several_machines_is_an_error(self, examine, executor):
         assert examine(executor=executor)["store.sharing"].severity.value == "error"
 
-    def test_a_chosen_directory_there_may_be_shared_so_it_is_a_warning(self, examine, tmp_path):
+    def test_a_chosen_directory_on_several_machines_is_a_warning(self, examine, tmp_path):
         found = examine(options={"storage": (tmp_path / "share").as_uri()}, executor="CeleryExecutor")
         assert {name: finding.severity.value for name, finding in found.items()} == {"store.sharing": "warning"}
 
@@ -135,7 +135,7 @@ class TestStore:
         driver = FailingDriver(InMemoryDriver(), operations={"store"}, error=StorageError("no space: add some"))
         assert examine(driver=driver)["store.round_trip"].what == "no space: add some"
 
-    def test_one_that_gives_back_other_bytes_is_an_error_and_nothing_is_left_in_it(self, examine):
+    def test_a_store_that_returns_other_bytes_fails_and_stays_empty(self, examine):
         class Lying(InMemoryDriver):
             def read_many(self, wanted):
                 for one in wanted:
@@ -145,7 +145,7 @@ class TestStore:
         assert "other bytes" in examine(driver=driver)["store.round_trip"].what
         assert driver.payloads == {}
 
-    def test_a_connection_that_cannot_be_had_is_an_error_that_repeats_nothing_of_it(self, make_facts):
+    def test_a_broken_connection_is_an_error_and_not_repeated(self, make_facts):
         from airflow_provider_exclusive.cli.doctor.facts import _try
 
         def read():
@@ -166,7 +166,7 @@ class TestStore:
 
 
 class TestNames:
-    def test_an_option_that_nobody_reads_is_a_warning_with_the_nearest(self, examine):
+    def test_an_unknown_option_is_a_warning_with_the_nearest_name(self, examine):
         found = examine(options={"inline_byte": "0"})
         assert set(found) == {"settings.names"}
         assert "'inline_byte'; did you mean 'inline_bytes'?" in found["settings.names"].what
@@ -193,7 +193,7 @@ class TestServer:
         assert found["server.plugin"].what == "plugin: not proved: it answered HTTP 404."
         assert "--apps execution" in found["server.plugin"].cure
 
-    def test_a_machine_that_cannot_ask_is_a_warning_that_says_where_to_ask(self, make_facts):
+    def test_a_machine_that_cannot_ask_is_told_where_to_ask(self, make_facts):
         probe = Probed(is_proved=False, was_asked=False, explanation="this process has nothing to sign with.")
         report = command.examine(
             make_facts(options={"public_key": public_half(make_key("a"))}, probe=lambda api_url: probe)
@@ -211,9 +211,7 @@ class TestServer:
         assert examine(probe=probe)["server.plugin"].severity.value == "error"
 
     @pytest.mark.parametrize("held", [frozenset(), frozenset({"0" * 32})], ids=["none", "another"])
-    def test_an_api_server_that_lacks_the_key_of_this_process_is_an_error_that_names_both(
-        self, make_facts, examine, held
-    ):
+    def test_an_api_server_without_this_key_is_an_error_naming_both(self, make_facts, examine, held):
         facts = make_facts(probe=lambda api_url: Probed(is_proved=True, key_ids=held))
         found = examine(facts)
         assert set(found) == {"server.keys"}
@@ -221,7 +219,7 @@ class TestServer:
         assert facts.keys.key_id in found["server.keys"].what
         assert ("0" * 32 if held else "none") in found["server.keys"].what
 
-    def test_a_worker_with_the_public_half_fits_an_api_server_with_the_private_one(self, examine):
+    def test_a_workers_public_key_fits_the_servers_private_key(self, examine):
         options = {"public_key": public_half(make_key("a"))}
         assert examine(options=options) == {}
 

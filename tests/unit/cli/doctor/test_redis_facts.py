@@ -44,7 +44,7 @@ def test_a_fault_in_what_it_says_is_found(spoiled, faults):
     assert faults_of(facts) == faults
 
 
-def test_a_server_on_another_machine_without_tls_or_password_is_found():
+def test_a_remote_server_without_tls_or_password_is_found():
     assert faults_of(replace(HEALTHY, is_tls=False, lets_anyone_in=True)) == {"tls": "warning", "password": "warning"}
 
 
@@ -53,7 +53,7 @@ def test_on_this_machine_neither_is_needed(host):
     assert faults_of(replace(HEALTHY, host=host, is_tls=False, lets_anyone_in=True)) == {}
 
 
-def test_a_server_that_leaves_things_out_is_asked_to_be_looked_after():
+def test_missing_facts_raise_no_alarm_but_eviction():
     facts = RedisFacts.from_info({"role": "master", "aof_enabled": 1}, "localhost", is_tls=False, lets_anyone_in=True)
     assert faults_of(facts) == {"eviction": "warning"}
 

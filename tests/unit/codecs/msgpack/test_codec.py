@@ -190,7 +190,7 @@ def test_what_is_nested_too_deep_is_refused(wrap):
         CODEC.encode(deep)
 
 
-def test_lists_and_tuples_in_turn_do_not_exhaust_the_stack_of_the_process():
+def test_alternating_lists_and_tuples_do_not_exhaust_the_stack():
     deep = 1
     for _ in range(MAX_NESTED_OBJECTS - 1):
         for _ in range(MAX_LEVELS - 1):
@@ -217,7 +217,7 @@ def wrapped(*kinds):
     ],
     ids=["lists", "tuples", "both"],
 )
-def test_the_deepest_values_that_are_taken_come_back_even_in_a_small_thread(deep):
+def test_the_deepest_values_return_even_in_a_small_thread(deep):
     restored = []
 
     previous = threading.stack_size(2 * 1024 * 1024)
@@ -328,7 +328,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("value", LARGE.values(), ids=LARGE.keys())
-def test_large_texts_and_bytes_are_packed_as_messagepack_packs_them(value):
+def test_large_texts_and_bytes_are_packed_like_messagepack(value):
     pieces = CODEC.encode_in_chunks(value)
 
     assert b"".join(pieces) == CODEC.encode(value) == msgpack.packb(value, unicode_errors="surrogatepass")
@@ -347,7 +347,7 @@ def test_a_subclass_of_text_is_refused_however_large_it_is():
 
 
 @pytest.mark.parametrize("value", [[b"x" * 100_000], ["é" * 100_000], [(1, 2)], ["\udc80"]])
-def test_the_memory_of_a_payload_waits_for_no_garbage_collection(value):
+def test_payload_memory_needs_no_garbage_collection(value):
     gc.collect()
     CODEC.encode_in_chunks(value)
 
@@ -361,7 +361,7 @@ def test_what_was_packed_stays_while_another_value_is_packed():
     assert CODEC.decode(b"".join(second)) == [2] * 1_000
 
 
-def test_what_it_does_not_know_rides_inside_in_the_payload_of_a_nested_codec():
+def test_an_unknown_value_travels_inside_by_a_nested_codec():
     codec = MsgpackCodec(nested=[ArrowCodec()])
     value = {"row_count": 42, "frame": frame(), "more": [(frame(), b"x")]}
 

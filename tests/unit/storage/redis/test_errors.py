@@ -94,6 +94,6 @@ def test_a_missing_certificate_file_is_no_network_trouble():
     assert "ssl_ca_certs" in str(error)
 
 
-def test_a_peer_that_went_away_during_the_handshake_is_worth_a_retry():
+def test_a_peer_lost_during_the_handshake_is_worth_a_retry():
     error = translate(connection_error_caused_by(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")))
     assert isinstance(error, StorageUnavailableError)

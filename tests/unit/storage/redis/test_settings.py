@@ -75,7 +75,7 @@ class TestClient:
         assert len(tried) == 3
         assert tried[-1] + driver._settings.attempt_seconds <= 100 + driver._settings.deadline_seconds
 
-    def test_a_payload_larger_than_a_redis_string_is_refused_before_it_is_sent(self):
+    def test_a_payload_too_large_for_redis_is_refused_unsent(self):
         driver = RedisDriver(RedisSettings("host.invalid"))
 
         class Enormous(bytes):
@@ -85,7 +85,7 @@ class TestClient:
         with pytest.raises(StorageError, match="at most 536,870,912"):
             driver.store("v1/a", Enormous(), ttl_seconds=None)
 
-    def test_importing_the_drivers_of_the_core_imports_neither_redis_nor_airflow(self):
+    def test_importing_core_drivers_imports_no_redis_or_airflow(self):
         program = (
             "import sys, airflow_provider_exclusive.storage.redis.driver, airflow_provider_exclusive.storage.files;"
             "print(sorted({'redis', 'airflow', 'fsspec'} & set(sys.modules)))"

@@ -1,0 +1,31 @@
+"""What the plugin registers with Airflow, and that it brings no server into other components."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from airflow_provider_exclusive.plugins.exclusive import ExclusivePlugin, create_middleware
+from airflow_provider_exclusive.server import middleware
+
+
+def test_only_the_api_server_loads_the_server():
+    code = (
+        "import sys, airflow_provider_exclusive.plugins.exclusive\n"
+        "print([name for name in sys.modules if name.startswith('airflow_provider_exclusive.server')])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_one_middleware_is_registered():
+    assert ExclusivePlugin.name == "exclusive"
+    (entry,) = ExclusivePlugin.fastapi_root_middlewares
+    assert entry == {"name": "exclusive", "middleware": create_middleware, "args": [], "kwargs": {}}
+
+
+def test_it_wraps_the_application(mocker):
+    wrap = mocker.patch.object(middleware, "ExclusiveMiddleware")
+    app = object()
+    assert create_middleware(app) is wrap.return_value
+    wrap.assert_called_once_with(app)
