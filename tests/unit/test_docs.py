@@ -20,7 +20,11 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
 ERRORS = (DOCS / "errors.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", ".github/SECURITY.md", "tests/README.md")),
+    ROOT / "tests" / "vectors" / "README.md",
+    *sorted(DOCS.rglob("*.md")),
+]
 PYTHON = [
     pytest.param(source, id=f"{page.name}-{number}")
     for page in (ROOT / "README.md", DOCS / "scopes.md", DOCS / "hand-over.md")
@@ -116,6 +120,11 @@ class TestNames:
             assert not anchor or anchor in {
                 re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings
             }
+
+    @pytest.mark.parametrize("folder", [DOCS, DOCS / "decisions"], ids=lambda folder: folder.name)
+    def test_each_page_is_in_the_index_of_its_folder(self, folder):
+        linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8")))
+        assert {page.name for page in folder.glob("*.md")} - {"README.md"} <= linked
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
     def test_every_make_target_exists(self, page):
