@@ -69,7 +69,7 @@ class SerdeCodec(Codec):
             serialized = serialize(value)
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
-            if not hasattr(value, "serialize"):
+            if not hasattr(type(value), "serialize"):
                 raise refusal(value) from None
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
         _refuse_naive(serialized, value)
