@@ -197,6 +197,23 @@ def test_a_zoned_datetime_arrives_in_a_process_of_another_zone(zone):
     assert done.stdout.split()[-1:] == ["True"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (classes.Model(part=1), r"\._token"),
+        (classes.Patch(name="n"), r"\.model_fields_set"),
+        (classes.Loose(1), None),
+    ],
+)
+def test_what_is_no_field_is_compared_where_a_task_requests_this_codec(value, place):
+    if place is None:
+        value.cache = 1
+    elif hasattr(value, "_token"):
+        value._token = "tok"
+    with pytest.raises(CodecError, match=place or "would not restore the value exactly"):
+        CODEC.encode(value)
+
+
 @pytest.mark.parametrize("value", [Counted(1), Private(1)])
 def test_a_class_that_cannot_be_built_from_its_fields_is_refused_at_the_push(value):
     with pytest.raises(CodecError, match=r"cannot restore a value of .*TypeError"):
