@@ -117,6 +117,7 @@ class ExclusiveStore:
         *,
         reader: TaskIdentity | None,
         hand_overs: HandOverLookup = _NO_HAND_OVERS,
+        before_decode: Callable[[Reference], None] | None = None,
     ) -> list[Any]:
         """
         Return the values in the order of ``references``; if one of them fails, return none.
@@ -124,6 +125,7 @@ class ExclusiveStore:
         All decisions are made and all data keys are recovered before the first byte is fetched.
 
         :param hand_overs: looks up what was handed to the reader's run.
+        :param before_decode: called with each reference after its payload was authenticated; refuses by raising.
         :raises AccessDeniedError: if ``reader`` may not read one of the values.
         :raises EnvelopeError: if one cannot be opened.
         :raises StorageError: if a payload is missing or cannot be read.
@@ -137,7 +139,7 @@ class ExclusiveStore:
             self._check_fetched_size(reference)
         openings = deque(self._fetch(references, data_keys))
         # Each is released as soon as it is decoded, so that large values are not all in memory twice.
-        return [self._open(reference, openings.popleft()) for reference in references]
+        return [self._open(reference, openings.popleft(), before_decode) for reference in references]
 
     def _seal(self, pieces: Sequence[Chunk], reference: Reference) -> Reference:
         data_key = sealing.new_data_key()
@@ -162,7 +164,7 @@ class ExclusiveStore:
             self.driver.read_many(wanted)
         return openings
 
-    def _open(self, reference: Reference, opening: Opening) -> Any:
+    def _open(self, reference: Reference, opening: Opening, before_decode: Callable[[Reference], None] | None) -> Any:
         if not opening.has_begun:
             raise PayloadNotFoundError(
                 f"{_describe(reference)} has no payload in the store: it was purged, evicted or lost, although it "
@@ -176,6 +178,8 @@ class ExclusiveStore:
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"
             ) from failure
+        if before_decode is not None:
+            before_decode(reference)
         return self.codecs.decode(reference.codec, encoded)
 
     def _check_driver(self, reference: Reference) -> None:

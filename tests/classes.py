@@ -148,6 +148,35 @@ class Numbers(RootModel[list[int]]):
     pass
 
 
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+
+
+@attrs.frozen(cache_hash=True)
+class Hashed:
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class BadHash:
+    number: int
+
+    def __hash__(self):
+        return hash(self.number.missing) if self.number < 0 else 1
+
+
+class BadState:
+    def __getstate__(self):
+        raise RuntimeError("hunter2")
+
+
+class BadClass:
+    @property
+    def __class__(self):
+        raise RuntimeError("hunter2")
+
+
 class Page(BaseModel, Generic[T]):
     items: list[T]
 

@@ -86,7 +86,8 @@ def _is_same_rule(value, other):
 
 def state_of(value):
     """Return what Python would copy of an object, without running anything of its class but __getstate__."""
-    return value.__reduce_ex__(2)[2]
+    state = value.__reduce_ex__(2)[2]
+    return {name: part for name, part in state.items() if name != "__orig_class__"} if type(state) is dict else state
 
 
 def _same_state(value, other):

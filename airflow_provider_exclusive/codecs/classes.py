@@ -57,7 +57,7 @@ class ClassesCodec(Codec):
 
     def accepts_part(self, value: Any) -> bool:
         """Return the same, and True for enum members: within an object a bare value would be of another type."""
-        return isinstance(value, enum.Enum) or self.accepts(value)
+        return issubclass(type(value), enum.Enum) or self.accepts(value)
 
     def encode(self, value: Any) -> bytes:
         """
@@ -83,7 +83,7 @@ class ClassesCodec(Codec):
         """
         kind: type = type(value)
         name = self._name_of(value)
-        if isinstance(value, enum.Enum):
+        if issubclass(type(value), enum.Enum):
             return pack([name, _member(value)])
         state = _state_of(value)
         declared = class_states.declared_fields(kind)
@@ -119,7 +119,7 @@ class ClassesCodec(Codec):
         kind: type = type(value)
         reason = class_states.why_not(kind)
         is_allowed = self._is_allowed(kind.__module__, kind.__qualname__)
-        if (reason is not None or not is_allowed) and not isinstance(value, enum.Enum):
+        if (reason is not None or not is_allowed) and not issubclass(type(value), enum.Enum):
             _state_of(value)  # which fails for what has no state at all, and says so
         if reason is not None:
             raise CodecError(f"A value of type {qualified_name(value)} cannot be encoded: {reason}.")
@@ -151,7 +151,7 @@ class ClassesCodec(Codec):
 
 
 def _plain_form(value: Any) -> str:
-    if isinstance(value, enum.Enum):
+    if issubclass(type(value), enum.Enum):
         return ", such as value.value"
     forms = {
         "__pydantic_fields__": ", such as value.model_dump()",
@@ -168,11 +168,14 @@ def _state_of(value: Any) -> Any:
         raise refusal(value, f"Python cannot take its state ({origin(failure)})") from None
     if arguments != (type(value),) or any(part is not None for part in items):
         raise refusal(value, "its class derives from a built-in type or defines __getnewargs__")
+    if isinstance(state, dict) and "__orig_class__" in state:
+        # Python notes there with which parameters a generic class was called; this is for type checkers only.
+        state = {name: part for name, part in state.items() if name != "__orig_class__"}
     return state
 
 
 def _member(value: Any) -> Any:
-    if isinstance(value, enum.Flag):
+    if issubclass(type(value), enum.Flag):
         return value.value
     if type(value).__members__.get(value.name) is not value:
         raise refusal(value, "it is not a named member of its enum")

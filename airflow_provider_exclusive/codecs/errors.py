@@ -40,13 +40,14 @@ def origin(failure: BaseException) -> str:
 
 def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the keys and items of a container, each with its place in it."""
-    if isinstance(value, dict):
+    kind = type(value)
+    if issubclass(kind, dict):
         for position, (key, item) in enumerate(value.items()):
             yield f", key {position}", key
             yield f", item {position}", item
-    elif isinstance(value, (list, tuple, deque)):
+    elif issubclass(kind, (list, tuple, deque)):
         yield from ((f"[{position}]", item) for position, item in enumerate(value))
-    elif isinstance(value, (set, frozenset)):
+    elif issubclass(kind, (set, frozenset)):
         yield from ((", one of a set", item) for item in value)
 
 

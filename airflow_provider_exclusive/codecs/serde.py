@@ -9,7 +9,6 @@ types. Such a value is refused when it is pushed, where the traceback points at 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from airflow_provider_exclusive.buffers import Chunk
+from airflow_provider_exclusive.codecs import class_states
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.base import Codec
 from airflow_provider_exclusive.codecs.errors import origin, parts_of, qualified_name, refusal
@@ -69,7 +69,7 @@ class SerdeCodec(Codec):
             serialized = serialize(value)
             encoded = json.dumps(serialized, separators=(",", ":")).encode()
         except Exception as failure:  # noqa: BLE001  # a class's own serialize() may raise anything
-            if not hasattr(value, "serialize"):
+            if not hasattr(type(value), "serialize"):
                 raise refusal(value) from None
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
         _refuse_naive(serialized, value)
@@ -154,15 +154,12 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, (dict, list, tuple)):
         yield from parts_of(value)
     if _is_built_from_fields(value):
-        yield from ((f".{name}", getattr(value, name)) for name in _field_names(value))
-
-
-def _field_names(value: Any) -> list[str]:
-    if dataclasses.is_dataclass(value):
-        return [field.name for field in dataclasses.fields(value)]
-    if hasattr(value, "__attrs_attrs__"):
-        return [attribute.name for attribute in value.__attrs_attrs__]
-    return list(type(value).__pydantic_fields__)
+        state = value.__reduce_ex__(2)[2]  # fields, private attributes, extras and whatever else an object holds
+        kind: type = type(value)
+        declared = class_states.declared_fields(kind)
+        yield from ((f".{name}", part) for name, part in class_states.parts_of_state(state, declared))
+        if isinstance(state, dict) and "__pydantic_fields_set__" in state:
+            yield ".model_fields_set", state["__pydantic_fields_set__"]
 
 
 def _is_equal(value: Any, restored: Any) -> bool:

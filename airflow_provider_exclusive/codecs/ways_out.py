@@ -28,24 +28,28 @@ _OF_LOCKS: Final = "Locks and open connections exist in one process only: leave 
 
 
 def way_out_for(value: Any) -> str:
-    """Return what the author of a task, or the user of an operator, can do about ``value``."""
+    """
+    Return what the author of a task, or the user of an operator, can do about ``value``.
+
+    Only its type is looked at, because proxies raise when they are asked for their class.
+    """
     for applies, advice in _ADVICE:
         if applies(value):
             return advice
     for builtin in _BUILTINS:
-        if isinstance(value, builtin):
+        if issubclass(type(value), builtin):
             return f"Return {builtin.__name__}(value), or a dataclass at module level."
     package = type(value).__module__.partition(".")[0]
-    by_package = next((advice for mark, advice in _OF_PACKAGES.get(package, ()) if hasattr(value, mark)), None)
-    return by_package or next((advice for kinds, advice in _INTERFACES if isinstance(value, kinds)), _ANYTHING)
+    by_package = next((advice for mark, advice in _OF_PACKAGES.get(package, ()) if hasattr(type(value), mark)), None)
+    return by_package or next((advice for kinds, advice in _INTERFACES if issubclass(type(value), kinds)), _ANYTHING)
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds)
+    return lambda value: issubclass(type(value), kinds)
 
 
 def _is_named_tuple(value: Any) -> bool:
-    return isinstance(value, tuple) and hasattr(value, "_asdict")
+    return issubclass(type(value), tuple) and hasattr(type(value), "_asdict")
 
 
 _ADVICE: Final[tuple[tuple[Callable[[Any], bool], str], ...]] = (

@@ -18,7 +18,7 @@ from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidSco
 from airflow_provider_exclusive.execution_time import redaction, running_task
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 
-CODECS: Final = ("arrow", "cloudpickle", "msgpack", "serde")
+CODECS: Final = ("arrow", "classes", "cloudpickle", "msgpack", "serde")
 """What a task may ask for; here, because a Dag is parsed without loading any of them."""
 
 _NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive", "contextlib"})

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.definitions.consumers import find_hook
@@ -103,10 +103,12 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
         redaction.prepare()
     reader = running.identity if running else None
     try:
-        for pickled in (reference for reference in references if reference.codec == _RUNS_CODE):
-            decision.decide(reader, pickled, _hand_overs(running))
-            _require_agreement(pickled, running)
-        values = current_store().get_many(references, reader=reader, hand_overs=_hand_overs(running))
+        values = current_store().get_many(
+            references,
+            reader=reader,
+            hand_overs=_hand_overs(running),
+            before_decode=partial(_check_agreement, running),
+        )
     except AccessDeniedError as denied:
         _audit("denied", secret, reader)
         raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
@@ -118,12 +120,14 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
     return values
 
 
-def _require_agreement(reference: Reference, running: RunningTask | None) -> None:
+def _check_agreement(running: RunningTask | None, reference: Reference) -> None:
     """
     Refuse to unpickle what only its producer wants unpickled: that would let every producer run code in its readers.
 
     :raises CodecError: unless this Dag declares the producer's codec, or the reading task asks for it.
     """
+    if reference.codec != _RUNS_CODE:
+        return
     task = running.task if running is not None else None
     dag = task.dag if task is not None else None
     is_near = dag is not None and dag.dag_id == reference.producer.dag_id

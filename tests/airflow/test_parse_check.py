@@ -417,7 +417,9 @@ class TestBadClauses:
 
     @pytest.mark.parametrize("codec", ["json", "hand-over", "", 3])
     def test_an_unknown_codec_is_refused_with_a_list_of_codecs(self, codec):
-        with pytest.raises(InvalidScopeError, match="expected one of 'arrow', 'cloudpickle', 'msgpack', 'serde'"):
+        with pytest.raises(
+            InvalidScopeError, match="expected one of 'arrow', 'classes', 'cloudpickle', 'msgpack', 'serde'"
+        ):
             consumers("load", codec=codec)
 
     def test_the_codecs_offered_are_those_of_the_deployment(self):

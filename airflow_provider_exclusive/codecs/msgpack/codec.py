@@ -16,7 +16,7 @@ import msgpack
 
 from airflow_provider_exclusive.buffers import Chunk, fresh_memory
 from airflow_provider_exclusive.codecs.base import Codec
-from airflow_provider_exclusive.codecs.errors import qualified_name, refusal
+from airflow_provider_exclusive.codecs.errors import origin, qualified_name, refusal
 from airflow_provider_exclusive.codecs.msgpack import extensions
 from airflow_provider_exclusive.codecs.msgpack.nesting import (
     MAX_LEVELS,
@@ -76,6 +76,8 @@ class MsgpackCodec(Codec):
         """
         try:
             return _without_packer(value) or [self._encode(value)]
+        except CodecError:
+            raise
         except RecursionError:
             raise too_deep() from None
         except (ValueError, OverflowError) as failure:
@@ -83,6 +85,8 @@ class MsgpackCodec(Codec):
                 f"A value of type {qualified_name(value)} cannot be encoded: {type(failure).__name__}. A single text "
                 "or bytes in it may hold at most 4 GiB, a single container at most 4 billion items; split it."
             ) from None
+        except Exception as failure:  # noqa: BLE001  # methods of any class may raise anything
+            raise refusal(value, f"a part of it raises an error ({origin(failure)})") from None
 
     def decode(self, encoded: Chunk) -> Any:
         """
@@ -101,6 +105,13 @@ class MsgpackCodec(Codec):
             raise CodecError(
                 f"An encoded msgpack value of {len(encoded):,} bytes is invalid ({type(failure).__name__}). Clear and "
                 "re-run the producer task."
+            ) from None
+        except CodecError:
+            raise
+        except Exception as failure:  # noqa: BLE001  # __hash__ and __eq__ of any class may raise anything
+            raise CodecError(
+                f"An encoded value cannot be rebuilt here: {origin(failure)}. Use the same version of its classes in "
+                "producer and consumer, or clear and re-run the producer task."
             ) from None
 
     def _encode(self, value: Any) -> Chunk:

@@ -59,7 +59,7 @@ def find(value: Any) -> Extension | None:
 
 
 def _zone_of(value: Any) -> Extension | None:
-    return _ZONE if isinstance(value, tzinfo) else None
+    return _ZONE if issubclass(type(value), tzinfo) else None
 
 
 def _sequence(kind: Callable[[list[Any]], Any]) -> tuple[Callable[[Any, Pack], bytes], Callable[[bytes, Unpack], Any]]:

@@ -103,6 +103,8 @@ VALUES = {
     "objects as keys and members": lambda: {classes.Point(1, 2): {classes.Point(3, (4,))}},
     "tables and arrays inside": lambda: classes.Record(part={"a": np.arange(3), "f": pd.DataFrame({"a": [1, 2]})}),
     "method named serialize": lambda: classes.Serialized(3),
+    "generic dataclass": lambda: classes.Box[int](5),
+    "cached hash": lambda: {classes.Hashed(5): classes.Hashed(6)},
     "many": lambda: [classes.Record(NAIVE, number) for number in range(100)],
 }
 
@@ -341,6 +343,25 @@ def test_altered_payloads_are_refused_or_decode_to_a_value(name):
     payload = bytes(CODEC.encode(VALUES[name]()))
 
     assert decode_everything(CODEC, payload) > 0
+
+
+def test_a_method_that_raises_is_a_refusal_that_quotes_nothing():
+    for value in (classes.BadState(), [classes.BadState()], classes.Record(part=classes.BadState())):
+        with pytest.raises(CodecError) as refused:
+            CODECS.encode(value)
+        assert "hunter2" not in str(refused.value)
+
+
+def test_an_object_that_raises_when_it_is_asked_for_its_class_arrives():
+    assert type(through([classes.BadClass()])[0]) is classes.BadClass
+
+
+def test_a_key_whose_hash_raises_is_refused_at_the_pull():
+    key = msgpack.ExtType(100, b"classes\0" + msgpack.packb(["tests.classes:BadHash", {"number": -1}, None]))
+    name, pieces = CODECS.encode({classes.BadHash(1): 1})
+    assert CODECS.decode(name, b"".join(pieces)) == {classes.BadHash(1): 1}
+    with pytest.raises(CodecError, match="cannot be rebuilt here: AttributeError"):
+        CODECS.decode("msgpack", msgpack.packb({key: 1}))
 
 
 def test_a_failure_of_a_class_does_not_quote_a_value():

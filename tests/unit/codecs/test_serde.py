@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import attrs
+import msgpack
 import numpy as np
 import pandas as pd
 import pendulum
 import pytest
 from pydantic import BaseModel
 
+from airflow_provider_exclusive import wiring
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
 from airflow_provider_exclusive.exceptions import CodecError
 from tests import classes, values
@@ -139,6 +141,33 @@ def test_a_field_that_airflow_would_change_is_named_at_the_push(value, place):
         CODEC.encode(value)
 
 
+OLD = {
+    b'{"__classname__":"tests.values.Point","__version__":0,"__data__":{"x":1,"y":2}}': values.Point(1, 2),
+    b'{"__classname__":"tests.values.Track","__version__":0,"__data__":{"name":"a","inner":null}}': values.Track("a"),
+    b'{"__classname__":"tests.values.Customer","__version__":1,"__data__":{"name":"Ann","born":"1990-01-01",'
+    b'"balance":"1.10","friend":null}}': values.KEPT["pydantic"](),
+}
+
+
+@pytest.mark.parametrize("payload", OLD, ids=range(len(OLD)))
+def test_an_object_that_an_earlier_release_pushed_still_opens(payload):
+    codecs = wiring.create_codecs(allow_cloudpickle=False)
+
+    assert same(codecs.decode("serde", payload), OLD[payload])
+    nested = msgpack.packb([msgpack.ExtType(100, b"serde\0" + payload)])
+    assert same(codecs.decode("msgpack", nested), [OLD[payload]])
+
+
+def test_airflows_own_protocol_is_used_inside_objects(allowed):
+    allowed(f"airflow.* {values.MODULE}.* {classes.MODULE}.*")
+    codecs = wiring.create_codecs(allow_cloudpickle=False)
+    value = classes.Record(part=[values.Money(5), values.KEPT["object_storage_path"]()])
+    name, pieces = codecs.encode(value)
+
+    assert (name, codecs.encode(values.Money(5))[0]) == ("classes", "serde")
+    assert codecs.decode(name, b"".join(pieces)).part == value.part
+
+
 @pytest.mark.parametrize(
     "at", [datetime(2026, 1, 1, 12), [{"k": datetime(2026, 1, 1, 12)}], pendulum.naive(2026, 1, 1)], ids=repr
 )
@@ -171,6 +200,23 @@ def test_a_zoned_datetime_arrives_in_a_process_of_another_zone(zone):
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
     assert done.stdout.split()[-1:] == ["True"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (classes.Model(part=1), r"\._token"),
+        (classes.Patch(name="n"), r"\.model_fields_set"),
+        (classes.Loose(1), None),
+    ],
+)
+def test_what_is_no_field_is_compared_where_a_task_requests_this_codec(value, place):
+    if place is None:
+        value.cache = 1
+    elif hasattr(value, "_token"):
+        value._token = "tok"
+    with pytest.raises(CodecError, match=place or "would not restore the value exactly"):
+        CODEC.encode(value)
 
 
 @pytest.mark.parametrize("value", [Counted(1), Private(1)])

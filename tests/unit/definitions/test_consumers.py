@@ -45,7 +45,9 @@ class TestScopesThatAreRefused:
 
     @pytest.mark.parametrize("codec", ["json", "", 3])
     def test_a_codec_that_is_not_there(self, codec):
-        with pytest.raises(InvalidScopeError, match="expected one of 'arrow', 'cloudpickle', 'msgpack', 'serde'"):
+        with pytest.raises(
+            InvalidScopeError, match="expected one of 'arrow', 'classes', 'cloudpickle', 'msgpack', 'serde'"
+        ):
             consumers("load", codec=codec)
 
     @pytest.mark.parametrize("clauses", [("",), (3,), ("a b",), ({},), ({"": "load"},), ("load", None)])
