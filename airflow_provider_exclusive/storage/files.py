@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ _READ_BYTES: Final = 1 << 18
 # A concurrent delete may prune a directory between its creation and its first file; each round needs another delete.
 _PLACING_ATTEMPTS: Final = 20
 
+_NO_FILE: Final = "{path} is not a regular file, and is not read. Delete it, then clear and re-run the producer task."
 _PROBLEM: Final = "Could not {action} {root}: {reason}."
 _ERRORS: Final = (
     Meaning(
@@ -88,6 +90,7 @@ class FilesDriver(StorageDriver):
         """Write the file under a temporary name, then rename it: a reader sees all of it or nothing."""
         path = self._path(key)
         with self._translated("write"):
+            self._check_folders(path)
             temporary, descriptor = self._open_temporary(path.parent)
             try:
                 with open(descriptor, "wb") as file:  # noqa: PTH123 - it has a descriptor, not a path
@@ -107,12 +110,14 @@ class FilesDriver(StorageDriver):
         paths = [self._path(one.key) for one in wanted]
         with self._translated("read"):
             for path, one in zip(paths, wanted, strict=True):
+                self._check_folders(path)
                 _read(path, one.sink)
 
     def delete(self, key: str) -> None:
         """Remove the file, and the directories that it leaves empty."""
         path = self._path(key)
         with self._translated("delete in"):
+            self._check_folders(path)
             try:
                 path.unlink()
             except (FileNotFoundError, IsADirectoryError):
@@ -130,6 +135,14 @@ class FilesDriver(StorageDriver):
     def _path(self, key: str) -> Path:
         check_object_key(key)
         return self._root / key
+
+    def _check_folders(self, path: Path) -> None:
+        # Nothing here makes links, and what is behind one may be anybody's.
+        for folder in path.parents:
+            if folder == self._root:
+                return
+            if folder.is_symlink():
+                raise StorageError(f"{folder} is a symbolic link, which is not followed. Replace it by a directory.")
 
     def _open_temporary(self, directory: Path) -> tuple[Path, int]:
         temporary = directory / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
@@ -196,15 +209,39 @@ def _sync_directory(directory: Path) -> None:
 
 def _read(path: Path, sink: Sink) -> None:
     sink.restart()
-    try:
-        file = path.open("rb", buffering=0)
-    except (FileNotFoundError, IsADirectoryError):
+    descriptor = _open_regular(path)
+    if descriptor is None:
         return
-    with file:
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - it has a descriptor, not a path
         sink.write(b"")  # it is there, if empty
-        buffer = memoryview(bytearray(min(_READ_BYTES, os.fstat(file.fileno()).st_size + 1)))
-        while count := file.readinto(buffer):
+        left = os.fstat(descriptor).st_size  # no further, should somebody be appending to it
+        buffer = memoryview(bytearray(min(_READ_BYTES, left)))
+        while left and (count := file.readinto(buffer[:left])):
             sink.write(buffer[:count])
+            left -= count
+
+
+def _open_regular(path: Path) -> int | None:
+    """
+    Return a descriptor of the file, or None if there is none.
+
+    :raises StorageError: if something else is there: a pipe would block and a device never end.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as failure:
+        if failure.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise StorageError(_NO_FILE.format(path=path)) from failure
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(kind):
+        return None
+    raise StorageError(_NO_FILE.format(path=path))
 
 
 def _walk(root: Path, folder: str) -> Iterator[tuple[str, int]]:

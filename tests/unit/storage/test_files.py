@@ -7,10 +7,12 @@ import stat
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.base import Wanted
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
 
@@ -169,6 +171,42 @@ class TestAtRest:
         (outside / "file").write_text("x")
         (root / "v1/elsewhere").symlink_to(outside)
         assert [stored.key for stored in driver.scan()] == [KEY]
+
+    @pytest.mark.parametrize("plant", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "link"])
+    def test_what_is_no_regular_file_is_refused_unread(self, root, driver, plant):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        (root / KEY).unlink()
+        plant(root / KEY)
+        with pytest.raises(StorageError, match=r"(?s)exclusive.*not a regular file"):
+            driver.retrieve_many([KEY])
+
+    @pytest.mark.parametrize("act", ["store", "read", "delete"])
+    def test_a_folder_that_is_a_link_is_not_followed(self, root, driver, tmp_path, act):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        (root / "v1").rename(tmp_path / "outside")
+        (root / "v1").symlink_to(tmp_path / "outside")
+        before = {path: path.read_bytes() for path in files_below(tmp_path / "outside")}
+        acts = {
+            "store": lambda: driver.store(KEY, b"other", ttl_seconds=None),
+            "read": lambda: driver.retrieve_many([KEY]),
+            "delete": lambda: driver.delete(KEY),
+        }
+        with pytest.raises(StorageError, match=r"v1 .*symbolic link"):
+            acts[act]()
+        assert {path: path.read_bytes() for path in files_below(tmp_path / "outside")} == before
+
+    def test_a_file_that_grows_is_read_no_further_than_it_was(self, root, driver):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        seen = []
+
+        def write(chunk):
+            seen.append(bytes(chunk))
+            with (root / KEY).open("ab") as file:
+                file.write(b"more")
+
+        driver.read_many([Wanted(KEY, SimpleNamespace(restart=seen.clear, write=write))])
+        assert b"".join(seen).startswith(b"payload")
+        assert len(b"".join(seen)) <= len(b"payload") + len(b"more")
 
     def test_files_and_folders_belong_to_their_owner_alone(self, root, driver):
         previous = os.umask(0)
