@@ -186,6 +186,11 @@ refused(
 # --- classes
 
 
+def _closed_file() -> Any:
+    with pathlib.Path("/dev/null").open() as file:
+        return file
+
+
 def _frozen_model() -> Any:
     return classes.Closed(width=3)
 
@@ -265,7 +270,7 @@ refused(
         "frame of objects": (lambda: pd.DataFrame({"o": [classes.Point(1, 2)]}), r"column 'o' .* In row \[0\]"),
     },
 )
-refused("attrs", {"file": (lambda: classes.Track(open("/dev/null")), r"^In the value\._hidden: .*value\.read\(\)")})  # noqa: SIM115, PTH123
+refused("attrs", {"file": (lambda: classes.Track(_closed_file()), r"^In the value\._hidden: .*value\.read\(\)")})
 
 # --- NumPy
 

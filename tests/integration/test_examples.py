@@ -99,7 +99,7 @@ def test_the_demo_notices_missing_refusals_and_other_reasons(airflow):
     no_refusal = replace(example, refusals=(replace(refusal, reader="friend"),))
     faults = " ".join(judge(airflow, no_refusal, run_id).faults)
     assert "friend ended as success, expected failed" in faults
-    assert "occurs in the log of exclusive_intruder.friend" in faults
+    assert "is in the log of exclusive_intruder.friend, which may not read it" in faults
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=by_id)
