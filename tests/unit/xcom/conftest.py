@@ -12,6 +12,8 @@ from airflow_provider_exclusive.xcom import pull, push
 class Work(BaseOperator):
     """Does nothing; may be mapped over ``number``, and may be said to have multiple outputs."""
 
+    template_fields = ("number",)
+
     def __init__(self, *, number=0, multiple_outputs=False, **kwargs):
         super().__init__(**kwargs)
         self.number = number
