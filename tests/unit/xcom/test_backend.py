@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, XComResult, XComSequenceSliceResult
+from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction
@@ -247,15 +249,24 @@ class TestPushes:
         return run_as(producer, dag.get_task("extract"))
 
     @pytest.mark.parametrize("map_index", [0, 7])
-    def test_another_map_index_is_refused(self, extract, supervisor, map_index):
+    def test_another_map_index_is_refused(self, extract, map_index):
         with pytest.raises(AccessDeniedError) as refusal:
-            ExclusiveXComBackend.set(**EXTRACT, value="a secret", map_index=map_index)
+            ExclusiveXComBackend.serialize_value("a secret", **EXTRACT, map_index=map_index)
 
         assert refusal.value.reason == "foreign-coordinate"
+
+    def test_what_is_refused_is_not_sent(self, extract, supervisor):
+        with pytest.raises(AccessDeniedError):
+            ExclusiveXComBackend.set(**LOAD, value="a secret")
+
         assert supervisor.sent == []
 
-    def test_airflow_is_sent_a_reference(self, extract, supervisor):
-        ExclusiveXComBackend.set(**EXTRACT, value="a secret")
+    def test_airflow_is_sent_a_reference(self, extract, supervisor, producer):
+        place = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "map_index": -1}
+        instance = SimpleNamespace(**place, id=uuid.UUID(producer.ti_id), region_id=None, region_index=None)
+
+        with set_current_context({"ti": instance, "task_instance": instance}):
+            ExclusiveXComBackend.set(**EXTRACT, value="a secret")
 
         assert supervisor.sent[0].value[MARKER] == 1
         assert supervisor.sent[0].value["producer"]["task_id"] == "extract"
