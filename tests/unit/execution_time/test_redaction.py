@@ -229,6 +229,11 @@ class TestTasksThatWait:
     def test_what_else_they_leave_is_stored(self, known, instance):
         assert self.wait(instance, {"attempt": 3}) == {"attempt": 3}
 
+    def test_what_an_earlier_task_opened_does_not_concern_it(self, known, instance):
+        instance.task_id = "another"
+
+        assert self.wait(instance, {"text": "a long enough secret"}) == {"text": "a long enough secret"}
+
     def test_a_task_that_used_no_xcom_may_leave_anything(self, instance, mocker):
         mocker.patch.object(running_task, "_last_seen", None)
 
