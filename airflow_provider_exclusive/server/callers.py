@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 _NOT_BEGUN: Final = frozenset({None, "scheduled", "queued", "up_for_retry"})
 """States in which the present try of a task has not begun, so that what the one before it wrote still counts."""
 _DEFAULT_TOKEN_SECONDS: Final = 600
-
 
 XCOM_REQUEST: Final = "exclusive_xcom_request"
 """Where an :class:`XComRequest` is stored for the route: a key of ``info`` of the request's database session."""
@@ -44,27 +43,19 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trigger:
-    """In place of a request for an XCom, where a run is triggered."""
-
-    method: str = "POST"
-
-
-TRIGGER: Final = _Trigger()
-
-
-@dataclass(frozen=True, slots=True)
 class XComRequest:
     """
-    Who requests an XCom.
+    Who requests an XCom, or triggers a run.
 
     :param ti_id: the task instance that the token names.
-    :param http: Starlette's request.
+    :param method: of HTTP.
+    :param scope: the ASGI scope of the request, for the middleware; nothing reads that of a trigger.
     :param writer: who writes, for a write that is permitted.
     """
 
     ti_id: UUID
-    http: Any
+    method: str
+    scope: MutableMapping[str, Any] = field(default_factory=dict, repr=False)
     writer: Caller | None = None
 
 

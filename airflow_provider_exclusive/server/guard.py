@@ -44,7 +44,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
             held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
             message = f"The plugin 'exclusive' refused the probe. Ids of its private keys: {held}."
             responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
-        session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request)
+        session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request.method, request.scope)
         if request.method not in _READS:
             requested = Coordinate(dag_id, run_id, task_id, _map_index(request), xcom_key)
             _check_write(xcom_request, requested, session, trail)

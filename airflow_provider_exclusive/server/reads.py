@@ -84,7 +84,7 @@ def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, origina
         if any(map(is_reference_row, rows)):
             requested = route.requested(arguments)
             route.put_rows(response, _decide(decisions, trail, rows, requested, xcom_request, arguments["session"]))
-        xcom_request.http.scope[DECIDED] = True
+        xcom_request.scope[DECIDED] = True
         return response
 
     return read
@@ -107,7 +107,7 @@ def _decide(
             hand_overs = ServerHandOverLookup(decisions.keyring, session)
             answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
         if answer.opens:
-            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.http.method)
+            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.method)
     return answer.rows
 
 

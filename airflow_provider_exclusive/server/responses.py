@@ -32,7 +32,7 @@ def http_errors(
     except AccessDeniedError as denied:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
         caller = callers.find_refused_caller(xcom_request.ti_id, session)
-        trail.record(event, caller, requested=requested, reason=denied.reason, method=xcom_request.http.method)
+        trail.record(event, caller, requested=requested, reason=denied.reason, method=xcom_request.method)
         forbid(denied)
     except Exception as trouble:
         log.exception("Could not decide on an XCom %s.", what)

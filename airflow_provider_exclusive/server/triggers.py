@@ -16,7 +16,7 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import TRIGGER, Caller, XComRequest
+from airflow_provider_exclusive.server.callers import Caller, XComRequest
 
 
 def create_trigger(trail: AuditTrail) -> Create:
@@ -30,7 +30,7 @@ def _create_trigger(trail: AuditTrail, original: Function) -> Function:
         if has_pointer(conf):
             session, token = arguments["session"], arguments["token"]
             asked = Coordinate(arguments["dag_id"], arguments["run_id"])
-            request = XComRequest(token.id, TRIGGER)
+            request = XComRequest(token.id, "POST")
             with responses.http_errors("write", asked, request, session, trail):
                 with callers.borrowed_connection(session) as connection:
                     caller = callers.find_caller(token.id, connection)

@@ -71,7 +71,7 @@ def requesting(mocker, session, http, producer):
     def requesting(task, *, method="GET", is_live=True, standing_try=producer.ti_id):
         http.method = method
         caller = None if task is None else Caller(task, 1, is_live=is_live)
-        session.info[XCOM_REQUEST] = XComRequest(TI_ID, http, caller)
+        session.info[XCOM_REQUEST] = XComRequest(TI_ID, method, http.scope, caller)
         mocker.patch.object(callers, "find_caller", return_value=caller)
         standing = frozenset() if task is None else frozenset({task.ti_id})
         mocker.patch.object(callers, "find_writer", return_value=(caller, standing))
