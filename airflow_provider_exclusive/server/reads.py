@@ -100,10 +100,12 @@ def _decide(
 ) -> list[Any]:
     with responses.http_errors("read", requested, xcom_request, session, trail):
         with metrics.timed(metrics.DECISION):
+            caller, standing = None, frozenset[str]()
             # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
             with callers.borrowed_connection(session) as connection:
-                caller = callers.find_caller(xcom_request.ti_id, connection)
-                standing = callers.find_standing(requested, rows, connection) if _has_scope(rows) else frozenset()
+                if any(map(_has_scope, rows)):
+                    caller = callers.find_caller(xcom_request.ti_id, connection)
+                    standing = callers.find_standing(requested, rows, connection)
             hand_overs = ServerHandOverLookup(decisions.keyring, session)
             answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
         if answer.opens:
@@ -111,5 +113,5 @@ def _decide(
     return answer.rows
 
 
-def _has_scope(rows: Sequence[Any]) -> bool:
-    return any(is_reference_row(row) and row.get("consumers") != "*" for row in rows)
+def _has_scope(row: Any) -> bool:
+    return is_reference_row(row) and row.get("consumers") != "*"

@@ -12,7 +12,7 @@ from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
-from airflow_provider_exclusive.server import reads
+from airflow_provider_exclusive.server import callers, reads
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.reads import DECIDED, create_reads
 
@@ -49,6 +49,15 @@ def row(put):
 def is_opened(row):
     answer = Reference.from_answer(row).answer
     return answer is not None and answer.data_key is not None
+
+
+def test_a_value_for_everybody_is_answered_without_asking_who_reads(read, put, requesting, consumer, mocker):
+    requesting(consumer)
+    asked = [
+        mocker.patch.object(callers, name, side_effect=AssertionError) for name in ("find_caller", "find_standing")
+    ]
+    assert is_opened(read(put(scope=OPEN).to_row()))
+    assert not any(one.called for one in asked)
 
 
 # --- who is refused
