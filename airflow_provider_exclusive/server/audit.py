@@ -11,11 +11,12 @@ import hashlib
 import json
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Final
+
+from cachetools import LRUCache
 
 from airflow_provider_exclusive.format.fields import MAX_KEY_CHARACTERS
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -44,6 +45,10 @@ class _Line:
     count: int = 1
 
 
+def _remembered() -> LRUCache[Any, Any]:
+    return LRUCache(_REMEMBERED_LINES)
+
+
 @dataclass(slots=True)
 class AuditTrail:
     """
@@ -55,8 +60,8 @@ class AuditTrail:
 
     mode: str
     clock: Callable[[], float] = time.monotonic
-    _lines_of: OrderedDict[TaskIdentity | None, tuple[int, int]] = field(default_factory=OrderedDict, repr=False)
-    _lines: OrderedDict[bytes, _Line] = field(default_factory=OrderedDict, repr=False)
+    _lines_of: LRUCache[TaskIdentity | None, tuple[int, int]] = field(default_factory=_remembered, repr=False)
+    _lines: LRUCache[bytes, _Line] = field(default_factory=_remembered, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def records(self, event: str) -> bool:
@@ -111,9 +116,6 @@ class AuditTrail:
             if started != minute:
                 lines = 0
             self._lines_of[who] = (minute, lines + 1)
-            self._lines_of.move_to_end(who)
-            if len(self._lines_of) > _REMEMBERED_LINES:
-                self._lines_of.popitem(last=False)
             return lines >= _LINES_PER_MINUTE
 
     def _count(self, about: bytes) -> tuple[_Line, bool]:
@@ -122,10 +124,7 @@ class AuditTrail:
             line = self._lines.get(about)
             if line is None:
                 line = self._lines[about] = _Line()
-                if len(self._lines) > _REMEMBERED_LINES:
-                    self._lines.popitem(last=False)
                 return line, True
-            self._lines.move_to_end(about)
             line.count += 1
             return line, line.count & (line.count - 1) == 0 and line.log_id is not None
 
