@@ -1,4 +1,4 @@
-"""Which coordinates hold an exclusive value, as far as the Dag that this process has parsed tells."""
+"""What the Dag that this process has parsed declares: the scopes of its tasks, and where an exclusive value is."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.compat.dag import is_airflows_own
-from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.consumers import ConsumersHook, find_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+
+def outputs_of(running: RunningTask) -> OutputDeclaration | None:
+    """Return the scope of the running task's outputs; None for a plain task."""
+    if running.outputs is not None or running.task is None:
+        return running.outputs
+    # A mapped operator that is expanded may drop the hook that the Dag gave it.
+    hook = find_hook(running.task) or hook_of(running.identity, running)
+    return hook.outputs if hook is not None else None
+
+
+def hook_of(task: TaskIdentity, running: RunningTask | None) -> ConsumersHook | None:
+    """Return the hook that the Dag gave ``task``; None for a plain task, and for one of another Dag."""
+    dag = running.task.dag if running is not None and running.task is not None else None
+    found = dag.task_dict.get(task.task_id) if dag is not None and dag.dag_id == task.dag_id else None
+    return find_hook(found) if found is not None else None
 
 
 def expects_reference(requested: Coordinate, running: RunningTask | None) -> bool:

@@ -17,7 +17,6 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.access.hand_over_record import open_record
-from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
@@ -128,17 +127,13 @@ def _check_agreement(running: RunningTask | None, reference: Reference) -> None:
     """
     if reference.codec != _RUNS_CODE:
         return
-    task = running.task if running is not None else None
-    dag = task.dag if task is not None else None
-    is_near = dag is not None and dag.dag_id == reference.producer.dag_id
-    producer = dag.task_dict.get(reference.producer.task_id) if dag is not None and is_near else None
-    hooks = [find_hook(one) for one in (producer, task) if one is not None]
-    if reference.scope.is_open or not any(hook is not None and hook.codec == _RUNS_CODE for hook in hooks):
+    hook = declared.hook_of(reference.producer, running)
+    declarations = (hook.outputs if hook is not None else None, declared.outputs_of(running) if running else None)
+    if reference.scope.is_open or not any(one is not None and one.codec == _RUNS_CODE for one in declarations):
         raise CodecError(
             f"The output {reference.key!r} of {reference.producer} was pickled, and loading it would run code of its "
             "producer here. Neither the scope of that task in this Dag nor the one of this task says "
-            "codec='cloudpickle'. "
-            "Add it to the task that reads, if it trusts the producer."
+            "codec='cloudpickle'. Add it to the task that reads, if it trusts the producer."
         )
 
 
@@ -167,15 +162,9 @@ def _plain_value(row: Any, requested: Coordinate | None, running: RunningTask | 
 
 def _declared_at(references: Sequence[Reference], running: RunningTask | None) -> str:
     """Return a sentence that names the line of the scope, if this process has parsed the producer's Dag."""
-    dag = getattr(running.task, "dag", None) if running else None
-    if dag is None:
-        return ""
-    for reference in references:
-        task = dag.task_dict.get(reference.producer.task_id) if reference.producer.dag_id == dag.dag_id else None
-        hook = find_hook(task) if task is not None else None
-        if hook is not None and hook.declared_at is not None:
-            return f" The scope is declared at {hook.declared_at}."
-    return ""
+    hooks = (declared.hook_of(reference.producer, running) for reference in references)
+    line = next((hook.declared_at for hook in hooks if hook is not None and hook.declared_at is not None), None)
+    return "" if line is None else f" The scope is declared at {line}."
 
 
 def _deserialize(row: Any) -> Any:

@@ -17,7 +17,6 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.compat.dag import downstream_of, is_airflows_own
-from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
@@ -28,6 +27,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, is_kept_as
 from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.store import purge as purge_payload
 from airflow_provider_exclusive.wiring import current_driver, current_store, offload_threshold
+from airflow_provider_exclusive.xcom import declared
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def push(value: Any, target: Coordinate) -> Any:
     with failing_without_retry():
         if target.key == RECORD_KEY:
             return _push_record(value, target, running)
-        outputs = None if running is None else _outputs_of(running)
+        outputs = None if running is None else declared.outputs_of(running)
         if running is None or outputs is None:
             return _push_plain(value, target, running)
         if target.key is None or not target.belongs_to(running.identity):
@@ -105,15 +105,6 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
         [encoded], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
     )
     return reference.to_row()
-
-
-def _outputs_of(running: RunningTask) -> OutputDeclaration | None:
-    if running.outputs is not None or running.task is None:
-        return running.outputs
-    # A mapped operator that is expanded may drop the hook that the Dag gave it.
-    authored = running.task.dag.task_dict.get(running.identity.task_id) if running.task.dag else None
-    hook = find_hook(running.task) or (find_hook(authored) if authored is not None else None)
-    return hook.outputs if hook is not None else None
 
 
 def _as_pushed(target: Coordinate, row: Mapping[str, Any]) -> Coordinate:

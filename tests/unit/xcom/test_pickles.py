@@ -87,6 +87,11 @@ class TestPickles:
         operator("extract", dag, create_hook(["load"], codec="cloudpickle"))
         assert pull([row], at) == [{"a": 1}]
 
+    def test_so_does_a_mapped_reader_that_lost_its_hook(self, process, row, consumer, at, dag):
+        running = process(consumer, create_hook([], codec="cloudpickle"))
+        running.task = SimpleNamespace(task_id=consumer.task_id, dag=dag, _pre_execute_hook=None, task_group=None)
+        assert pull([row], at) == [{"a": 1}]
+
     def test_so_does_a_reader_that_asks_for_it(self, process, row, consumer, at):
         process(consumer, create_hook("*", codec="cloudpickle"))
         assert pull([row], at) == [{"a": 1}]

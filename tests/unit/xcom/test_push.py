@@ -213,7 +213,9 @@ class TestPlain:
 
         assert push.push([1], own) == [1]
 
-    @pytest.mark.parametrize("dag", [None, SimpleNamespace(task_dict={})], ids=["no Dag", "a Dag without it"])
+    @pytest.mark.parametrize(
+        "dag", [None, SimpleNamespace(dag_id="etl", task_dict={})], ids=["no Dag", "a Dag without it"]
+    )
     def test_a_task_that_no_dag_file_scopes(self, run_as, producer, own, dag):
         run_as(producer, SimpleNamespace(dag=dag))
 
