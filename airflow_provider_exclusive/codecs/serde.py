@@ -73,7 +73,7 @@ class SerdeCodec(Codec):
                 raise refusal(value) from None
             raise refusal(value, f"Airflow's serialization does not accept it ({origin(failure)})") from None
         _refuse_naive(serialized, value)
-        if _is_built_from_fields(value) or not _keeps_class(serialized, value):
+        if class_states.has_fields(type(value)) or not _keeps_class(serialized, value):
             self._verify(value, encoded)
         return encoded
 
@@ -126,11 +126,6 @@ def _keeps_class(serialized: Any, value: Any) -> bool:
     return isinstance(serialized, dict) and serialized.get("__classname__") == qualified_name(value)
 
 
-def _is_built_from_fields(value: Any) -> bool:
-    kind = type(value)
-    return any(hasattr(kind, mark) for mark in ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"))
-
-
 def _first_difference(value: Any, restored: Any, place: str) -> str | None:
     if type(restored) is not type(value):
         return f"{place} ({qualified_name(value)}, would be {qualified_name(restored)})"
@@ -153,7 +148,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the parts of ``value``, each with its place."""
     if isinstance(value, (dict, list, tuple)):
         yield from parts_of(value)
-    if _is_built_from_fields(value):
+    if class_states.has_fields(type(value)):
         state = value.__reduce_ex__(2)[2]  # fields, private attributes, extras and whatever else an object holds
         kind: type = type(value)
         declared = class_states.declared_fields(kind)

@@ -10,7 +10,7 @@ from airflow.sdk.bases.operator import get_merged_defaults
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.sdk.exceptions import DagRunTriggerException
 
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, to_pointer
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, has_pointer, to_pointer
 from airflow_provider_exclusive.compat.task_runner import trigger_run
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import InvalidScopeError
@@ -153,7 +153,7 @@ def _scoped(hook: Any, collect: Any) -> Any:
 
 
 def _check_conf(conf: Any) -> None:
-    if isinstance(conf, Mapping) and CONF_KEY in conf:
+    if has_pointer(conf):
         raise InvalidScopeError(
             f"conf contains the key {CONF_KEY!r}, which is reserved: ExclusiveTriggerDagRunOperator stores there where "
             "the run finds its inputs. Use another key in conf."

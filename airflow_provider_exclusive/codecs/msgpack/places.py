@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from airflow_provider_exclusive.codecs.errors import place_of
+from airflow_provider_exclusive.codecs.errors import place_of, qualified_name
 from airflow_provider_exclusive.exceptions import CodecError
 
 
@@ -34,7 +34,7 @@ class Places:
         """
         if any(owner is other for other, _ in self._entered[1:]):
             raise CodecError(
-                f"An object of {type(owner).__module__}.{type(owner).__qualname__} contains itself. Remove the "
+                f"An object of {qualified_name(owner)} contains itself. Remove the "
                 "reference from the inner object back to the outer one, for example an attribute like 'parent'."
             )
         self._entered.append((owner, parts))
