@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from airflow_provider_exclusive.exceptions import EnvelopeError, InvalidScopeError
 from airflow_provider_exclusive.format import canonical
 from airflow_provider_exclusive.format.reference import MAX_ROW_CHARACTERS, Reference, check_extent
 from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, Clause, ConsumerScope
+from tests.rows import with_field
 
 CLAUSE = {"dag_id": "etl", "task_id": "load", "run_id": None}
 
@@ -17,15 +16,6 @@ CLAUSE = {"dag_id": "etl", "task_id": "load", "run_id": None}
 @pytest.fixture
 def row(put):
     return put("x" * 10).to_row()
-
-
-def changed(row, path, value):
-    copy = json.loads(json.dumps(row))
-    at = copy
-    for name in path[:-1]:
-        at = at[name]
-    at[path[-1]] = value
-    return copy
 
 
 @pytest.mark.parametrize(
@@ -46,9 +36,9 @@ def changed(row, path, value):
     ids=str,
 )
 def test_a_name_is_at_most_as_long_as_airflow_stores(row, path, most):
-    Reference.from_row(changed(row, path, "n" * most))
+    Reference.from_row(with_field(row, path, "n" * most))
     with pytest.raises(EnvelopeError):
-        Reference.from_row(changed(row, path, "n" * (most + 1)))
+        Reference.from_row(with_field(row, path, "n" * (most + 1)))
 
 
 @pytest.mark.parametrize("field", ["wrapped_key", "sealed_key"])

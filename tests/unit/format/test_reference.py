@@ -16,6 +16,7 @@ from airflow_provider_exclusive.format.reference import (
 )
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from tests.rows import with_field
 
 REFERENCE = Reference(
     producer=TaskIdentity("etl", "run-1", "extract", 3, "0193b1a2"),
@@ -34,16 +35,6 @@ ROW = REFERENCE.to_row()
 NESTED = []
 for _ in range(100_000):
     NESTED = [NESTED]
-
-
-def with_field(path, value):
-    """Return a copy of the row in which the field at ``path`` is ``value``."""
-    row = json.loads(json.dumps(ROW))
-    at = row
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = value
-    return row
 
 
 def refused(row):
@@ -97,28 +88,28 @@ NUMBERS = {("size",), ("producer", "map_index")}
 def test_a_field_of_a_wrong_type_is_refused(path):
     # An empty list of consumers is a denial, and well-formed.
     wrong = [value for value in WRONG if not (path == ("consumers",) and value == [])]
-    assert all(refused(with_field(path, value)) for value in wrong)
+    assert all(refused(with_field(ROW, path, value)) for value in wrong)
 
 
 @pytest.mark.parametrize("path", sorted(TEXTS) + sorted(NUMBERS) + [("created_at",), ("wrapped_key",)], ids=str)
 def test_a_field_that_must_be_there_cannot_be_null(path):
-    assert refused(with_field(path, None))
+    assert refused(with_field(ROW, path, None))
 
 
 @pytest.mark.parametrize("path", [*sorted(NUMBERS), ("length",)], ids=str)
 @pytest.mark.parametrize("number", ["1", "", 2**63, -2])
 def test_a_number_is_a_whole_number_of_64_bits(path, number):
-    assert refused(with_field(path, number))
+    assert refused(with_field(ROW, path, number))
 
 
 @pytest.mark.parametrize("path", [("size",), ("length",)], ids=str)
 def test_a_size_is_not_negative(path):
-    assert refused(with_field(path, -1))
+    assert refused(with_field(ROW, path, -1))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_a_missing_field_is_refused(path):
-    row = with_field(path, None)
+    row = with_field(ROW, path, None)
     at = row
     for step in path[:-1]:
         at = at[step]
@@ -128,7 +119,7 @@ def test_a_missing_field_is_refused(path):
 
 @pytest.mark.parametrize("path", [("extra",), ("producer", "extra"), ("consumers", 0, "extra")], ids=str)
 def test_an_extra_field_is_refused(path):
-    assert refused(with_field(path, None))
+    assert refused(with_field(ROW, path, None))
 
 
 def test_a_payload_in_two_places_is_refused():
@@ -137,7 +128,7 @@ def test_a_payload_in_two_places_is_refused():
 
 @pytest.mark.parametrize("consumers", ["", "**", "load", None, {}, [None], ["load"], [[]], ["*"], [ROW["producer"]]])
 def test_a_malformed_scope_is_refused(consumers):
-    assert refused(with_field(("consumers",), consumers))
+    assert refused(with_field(ROW, ("consumers",), consumers))
 
 
 CLAUSE = ROW["consumers"][0]
@@ -153,17 +144,17 @@ CLAUSE = ROW["consumers"][0]
     ids=repr,
 )  # fmt: skip
 def test_caller_stands_first_or_not_at_all(consumers):
-    assert refused(with_field(("consumers",), consumers))
+    assert refused(with_field(ROW, ("consumers",), consumers))
 
 
 def test_a_task_that_is_named_caller_is_not_the_caller():
-    scope = Reference.from_row(with_field(("consumers", 0, "task_id"), "caller")).scope
+    scope = Reference.from_row(with_field(ROW, ("consumers", 0, "task_id"), "caller")).scope
     assert not scope.admits_caller
 
 
 @pytest.mark.parametrize("clauses", [[], [CLAUSE], ROW["consumers"]])
 def test_caller_is_read_and_written_back_as_it_was(clauses):
-    row = with_field(("consumers",), ["caller", *clauses])
+    row = with_field(ROW, ("consumers",), ["caller", *clauses])
     reference = Reference.from_row(row)
     assert reference.scope.admits_caller
     assert len(reference.scope.clauses) == len(clauses)
@@ -176,7 +167,7 @@ def test_caller_is_read_and_written_back_as_it_was(clauses):
 )
 @pytest.mark.parametrize("field", ["created_at", "expires_at"])
 def test_a_time_must_be_one_and_have_a_zone(field, moment):
-    assert refused(with_field((field,), moment))
+    assert refused(with_field(ROW, (field,), moment))
 
 
 # "AB==" and "AA==" name the same byte; only the second is canonical.
