@@ -7,12 +7,12 @@ import too many costs correctness there and time here.
 
 import ast
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.programs import output_of
 
 PACKAGE = Path(find_spec("airflow_provider_exclusive").origin).parent
 CORE = [
@@ -43,8 +43,7 @@ def imported_at_load(path):
 
 def modules_after(*names):
     program = f"import sys, json, importlib; [importlib.import_module(n) for n in {names!r}]; print(json.dumps(list(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout))
+    return set(json.loads(output_of(program)))
 
 
 def test_the_package_itself_loads_nothing_else():

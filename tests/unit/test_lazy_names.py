@@ -1,6 +1,4 @@
 import ast
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +6,7 @@ import pytest
 
 import airflow_provider_exclusive
 from airflow_provider_exclusive.scopes import declaration
+from tests.programs import output_of
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it():
@@ -22,8 +21,7 @@ def test_importing_the_package_imports_nothing_else():
         "new = set(sys.modules) - before; "
         "print(sorted(name for name in new if name.startswith('airflow') or name in {'redis', 'cryptography'}))"
     )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == "['airflow_provider_exclusive']"
+    assert output_of(code).strip() == "['airflow_provider_exclusive']"
 
 
 def test_names_are_the_objects_of_their_home_modules():

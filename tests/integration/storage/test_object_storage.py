@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -12,6 +10,7 @@ from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailab
 from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
 from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
 from tests import services
+from tests.programs import output_of
 
 pytestmark = pytest.mark.integration
 
@@ -170,9 +169,9 @@ class TestUnknownStores:
             "try: driver.retrieve('v1/a')\n"
             "except Exception as failure: print(type(failure).__name__, failure)\n"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        assert "StorageError Object storage at s3://exclusive/prefix cannot be opened." in done.stdout
-        assert "pip install 'airflow-provider-exclusive[s3]'" in done.stdout
+        printed = output_of(program)
+        assert "StorageError Object storage at s3://exclusive/prefix cannot be opened." in printed
+        assert "pip install 'airflow-provider-exclusive[s3]'" in printed
 
     def test_a_protocol_that_no_provider_serves_says_so(self):
         refused(lambda: driver_at("memory://exclusive/prefix").retrieve(KEY), "Airflow provider that brings memory://")
@@ -182,5 +181,4 @@ class TestUnknownStores:
             "import sys, airflow_provider_exclusive.storage.object_storage;"
             "print(sorted({'airflow', 'fsspec', 'botocore'} & set(sys.modules)))"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "[]"
+        assert output_of(program).strip() == "[]"

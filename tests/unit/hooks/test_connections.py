@@ -1,8 +1,6 @@
 """From a connection or a URL to a driver, without Airflow: a connection is whatever has its fields."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +9,7 @@ from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.hooks import connections, extras
 from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
+from tests.programs import output_of
 
 PASSWORD = "open-sesame"
 
@@ -397,5 +396,4 @@ def test_importing_the_module_imports_no_airflow_or_client():
         "import sys, airflow_provider_exclusive.hooks.connections;"
         "print(sorted({'airflow', 'redis', 'fsspec', 'pyarrow', 'cryptography'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert output_of(program).strip() == "[]"

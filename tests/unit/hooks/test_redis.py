@@ -1,14 +1,13 @@
 """The client that Airflow's Redis provider makes of a connection, with our limits; nothing connects here."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from redis.connection import Connection, SSLConnection
 
 from airflow_provider_exclusive.hooks.redis import ExclusiveRedisHook
 from airflow_provider_exclusive.storage.redis.driver import RedisSettings, connect_single_node
+from tests.programs import output_of
 from tests.unit.hooks import test_connections as connecting
 
 TLS = {"ssl_ca_certs": "/ca.pem", "ssl_certfile": "/me.pem", "ssl_keyfile": "/me.key"}
@@ -65,8 +64,7 @@ def test_a_driver_without_a_command_imports_no_client():
         "    schema=None, extra=None, extra_dejson={}, conn_id='x')\n"
         "print(connections.create_driver(connection), sorted({'airflow', 'redis'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("[]")
+    assert output_of(program).strip().endswith("[]")
 
 
 class TestVerificationExtras:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from airflow_provider_exclusive.plugins.exclusive import ExclusivePlugin, create_middleware
 from airflow_provider_exclusive.server import middleware
+from tests.programs import output_of
 
 
 def test_only_the_api_server_loads_the_server():
@@ -14,8 +12,7 @@ def test_only_the_api_server_loads_the_server():
         "import sys, airflow_provider_exclusive.plugins.exclusive\n"
         "print([name for name in sys.modules if name.startswith('airflow_provider_exclusive.server')])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    assert output_of(code).strip() == "[]"
 
 
 def test_one_middleware_is_registered():

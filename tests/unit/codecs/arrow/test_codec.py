@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.exceptions import CodecError
+from tests.programs import output_of
 from tests.same import same
 from tests.unit.codecs.hostile import decode_everything
 
@@ -193,9 +194,7 @@ def test_arrays_and_scalars_need_no_other_library_than_numpy():
         "print(all(type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(values, found)))"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "True\n"
+    assert output_of(program) == "True\n"
 
 
 def test_looking_at_a_value_imports_nothing():
@@ -206,9 +205,7 @@ def test_looking_at_a_value_imports_nothing():
         "      sorted({'airflow', 'numpy', 'pandas', 'polars', 'pyarrow'} & set(sys.modules)))"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "False False []\n"
+    assert output_of(program) == "False False []\n"
 
 
 def objects(*cells):

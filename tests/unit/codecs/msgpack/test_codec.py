@@ -5,8 +5,6 @@ import enum
 import gc
 import re
 import resource
-import subprocess
-import sys
 import threading
 from collections import Counter, OrderedDict, UserString, defaultdict, deque
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -25,6 +23,7 @@ from airflow_provider_exclusive.codecs.arrow.codec import ArrowCodec
 from airflow_provider_exclusive.codecs.msgpack import extensions
 from airflow_provider_exclusive.codecs.msgpack.codec import MAX_LEVELS, MAX_NESTED_OBJECTS, MsgpackCodec
 from airflow_provider_exclusive.exceptions import CodecError
+from tests.programs import output_of
 from tests.same import same
 from tests.unit.codecs.hostile import decode_everything
 from tests.values import Point, frame
@@ -306,9 +305,7 @@ def test_airflow_and_the_optional_libraries_stay_out():
         "print(sorted({'airflow', 'numpy', 'pandas', 'pendulum', 'polars', 'pyarrow'} & set(sys.modules)))"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "[]\n"
+    assert output_of(program) == "[]\n"
 
 
 def test_a_bytearray_and_bytes_stay_apart():

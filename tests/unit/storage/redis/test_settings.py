@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
+from tests.programs import output_of
 
 
 class TestRedisSettings:
@@ -90,5 +88,4 @@ class TestClient:
             "import sys, airflow_provider_exclusive.storage.redis.driver, airflow_provider_exclusive.storage.files;"
             "print(sorted({'redis', 'airflow', 'fsspec'} & set(sys.modules)))"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "[]"
+        assert output_of(program).strip() == "[]"
