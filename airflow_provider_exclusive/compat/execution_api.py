@@ -70,18 +70,7 @@ def task_instance_statements() -> list[Any]:
         pass
     else:
         keys.append((TaskInstanceHistory, TaskInstanceHistory.task_instance_id))
-    return [
-        select(
-            model.dag_id,
-            model.run_id,
-            model.task_id,
-            _public_map_index(model).label("map_index"),
-            model.try_number,
-            model.state,
-            model.end_date,
-        ).where(key == bindparam("ti_id"))
-        for model, key in keys
-    ]
+    return [select(*_columns(model, key)).where(key == bindparam("ti_id")) for model, key in keys]
 
 
 @cache
@@ -96,6 +85,19 @@ def present_tries_statement() -> Any:
 
     statement = _tries_statement(TaskInstance, TaskInstance.id)
     return statement.where(TaskInstance.working_set.is_(True)) if _keeps_earlier_tries() else statement
+
+
+@cache
+def reader_and_tries_statement() -> Any:
+    """
+    Return the statement for the present tries of a task, and for the task instance ``ti_id``: one round trip for both.
+
+    ``is_reader`` tells them apart. See :func:`present_tries_statement` and :func:`task_instance_statements`.
+    """
+    from sqlalchemy import false, true
+
+    reader = task_instance_statements()[0].add_columns(true().label("is_reader"))
+    return reader.union_all(present_tries_statement().add_columns(false().label("is_reader")))
 
 
 @cache
@@ -120,18 +122,25 @@ def _keeps_earlier_tries() -> bool:
     return hasattr(TaskInstance, "working_set")
 
 
-def _tries_statement(model: Any, key: Any) -> Any:
-    from sqlalchemy import Boolean, bindparam, or_, select
-
-    return select(
+def _columns(model: Any, key: Any) -> list[Any]:
+    """Return what is asked of a try of a task instance; ``stored_index`` differs from ``map_index`` in a loop."""
+    return [
         key.label("ti_id"),
+        model.dag_id,
         model.run_id,
-        model.map_index.label("stored_index"),
+        model.task_id,
         _public_map_index(model).label("map_index"),
+        model.map_index.label("stored_index"),
         model.try_number,
         model.state,
         model.end_date,
-    ).where(
+    ]
+
+
+def _tries_statement(model: Any, key: Any) -> Any:
+    from sqlalchemy import Boolean, bindparam, or_, select
+
+    return select(*_columns(model, key)).where(
         model.dag_id == bindparam("dag_id"),
         model.run_id.in_(bindparam("run_ids", expanding=True)),
         model.task_id == bindparam("task_id"),

@@ -13,6 +13,7 @@ from uuid import UUID
 from airflow_provider_exclusive.compat.execution_api import (
     earlier_tries_statement,
     present_tries_statement,
+    reader_and_tries_statement,
     task_instance_statements,
 )
 from airflow_provider_exclusive.format.reference import is_reference_row
@@ -81,10 +82,7 @@ def borrowed_connection(session: Any) -> Iterator[Any]:
 def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
     """Return the task instance in its current state, by the id of any of its tries; None if it does not exist."""
     row = _find_row(ti_id, connection)
-    if row is None:
-        return None
-    identity = TaskIdentity(row.dag_id, row.run_id, row.task_id, row.map_index, str(ti_id))
-    return Caller(identity, row.try_number, is_live=_is_live(row))
+    return None if row is None else _caller(row)
 
 
 def find_refused_caller(ti_id: UUID, session: Any) -> Caller | None:
@@ -103,26 +101,32 @@ def find_writer(ti_id: UUID, at: Coordinate, connection: Any) -> tuple[Caller | 
 
     Looked up for each write: a task instance gets another id with each try, and one may be deleted.
     """
-    present = _tries(present_tries_statement(), at, [str(at.run_id)], connection)
+    run_ids = [str(at.run_id)]
+    present = list(connection.execute(present_tries_statement(), _place(at, run_ids)).all())
     for row in present:
         if row.ti_id == ti_id:
-            identity = TaskIdentity(str(at.dag_id), row.run_id, str(at.task_id), row.map_index, str(ti_id))
-            return Caller(identity, row.try_number, is_live=_is_live(row)), frozenset({str(ti_id)})
-    return find_caller(ti_id, connection), _standing(present, at, [str(at.run_id)], connection)
+            return _caller(row), frozenset({str(ti_id)})
+    return find_caller(ti_id, connection), _standing(present, at, run_ids, connection)
 
 
-def find_standing(at: Coordinate, rows: Sequence[Any], connection: Any) -> frozenset[str]:
+def find_reader(
+    ti_id: UUID, at: Coordinate, rows: Sequence[Any], connection: Any
+) -> tuple[Caller | None, frozenset[str]]:
     """
-    Return the ids of the tries of a task that stand: the present ones, and the last that began where one waits.
+    Return who reads, and the ids of the tries of the requested task that stand.
 
-    What another try wrote is superseded, also if somebody puts it back.
+    Those are the present ones, and the last that began where one waits. What another try wrote is superseded, also if
+    somebody puts it back.
 
     :param at: what was requested.
     :param rows: that were found there; they name the runs if ``at`` does not.
     """
     run_ids = [at.run_id] if at.run_id is not None else sorted(_run_ids_in(rows))
-    present = _tries(present_tries_statement(), at, run_ids, connection)
-    return _standing(present, at, run_ids, connection)
+    found = connection.execute(reader_and_tries_statement(), {"ti_id": ti_id, **_place(at, run_ids)}).all()
+    readers = [_caller(row) for row in found if row.is_reader]
+    present = [row for row in found if not row.is_reader]
+    caller = readers[0] if readers else find_caller(ti_id, connection)
+    return caller, _standing(present, at, run_ids, connection)
 
 
 def _standing(present: Sequence[Any], at: Coordinate, run_ids: Sequence[str], connection: Any) -> frozenset[str]:
@@ -130,21 +134,20 @@ def _standing(present: Sequence[Any], at: Coordinate, run_ids: Sequence[str], co
     waiting = {(row.run_id, row.stored_index) for row in present if row.state in _NOT_BEGUN}
     if waiting:
         latest: dict[tuple[str, int], str] = {}
-        for row in _tries(earlier_tries_statement(), at, run_ids, connection):
+        for row in connection.execute(earlier_tries_statement(), _place(at, run_ids)).all():
             latest.setdefault((row.run_id, row.stored_index), str(row.ti_id))
         standing |= {latest[place] for place in waiting & latest.keys()}
     return frozenset(standing)
 
 
-def _tries(statement: Any, at: Coordinate, run_ids: Sequence[str], connection: Any) -> list[Any]:
-    parameters = {
+def _place(at: Coordinate, run_ids: Sequence[str]) -> dict[str, Any]:
+    return {
         "dag_id": at.dag_id,
         "run_ids": run_ids,
         "task_id": at.task_id,
         "map_index": -1 if at.map_index is None else at.map_index,
         "any_map_index": at.map_index is None,
     }
-    return list(connection.execute(statement, parameters).all())
 
 
 def _run_ids_in(rows: Sequence[Any]) -> set[str]:
@@ -157,6 +160,11 @@ def _find_row(ti_id: UUID, connection: Any) -> Any:
         if (found := connection.execute(statement, {"ti_id": ti_id}).first()) is not None:
             return found
     return None
+
+
+def _caller(row: Any) -> Caller:
+    identity = TaskIdentity(row.dag_id, row.run_id, row.task_id, row.map_index, str(row.ti_id))
+    return Caller(identity, row.try_number, is_live=_is_live(row))
 
 
 def _is_live(row: Any) -> bool:

@@ -42,7 +42,7 @@ class ReadRequest:
     :param caller: None if the token does not name a known task instance.
     :param hand_overs: finds what a run was handed.
     :param standing: the ids of the tries whose outputs count; see
-        :func:`~airflow_provider_exclusive.server.callers.find_standing`.
+        :func:`~airflow_provider_exclusive.server.callers.find_reader`.
     """
 
     at: Coordinate

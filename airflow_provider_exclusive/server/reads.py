@@ -104,8 +104,7 @@ def _decide(
             # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
             with callers.borrowed_connection(session) as connection:
                 if any(map(_has_scope, rows)):
-                    caller = callers.find_caller(xcom_request.ti_id, connection)
-                    standing = callers.find_standing(requested, rows, connection)
+                    caller, standing = callers.find_reader(xcom_request.ti_id, requested, rows, connection)
             hand_overs = ServerHandOverLookup(decisions.keyring, session)
             answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
         if answer.opens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import uuid
 from collections import Counter
 from urllib.parse import quote
 
@@ -82,7 +83,8 @@ def server(rows):
         requested = Coordinate(*case.output.at, case.output.key)
         try:
             with create_session() as session:
-                standing = callers.find_standing(requested, [row], session.connection())
+                reader = uuid.UUID(caller.identity.ti_id)
+                _, standing = callers.find_reader(reader, requested, [row], session.connection())
                 hand_overs = ServerHandOverLookup(decisions.keyring, session)
                 (answered,) = decisions.answer([row], ReadRequest(requested, caller, hand_overs, standing)).rows
         except AccessDeniedError:

@@ -246,7 +246,7 @@ class TestDeniedReads:
         def broken(*_):
             raise RuntimeError("the database is gone")
 
-        mocker.patch.object(callers, "_find_row", broken)
+        mocker.patch.object(callers, "reader_and_tries_statement", broken)
 
         response = world.get()
 

@@ -227,6 +227,7 @@ def unable_to_look_callers_up(mocker):
     broken = [
         mocker.patch.object(callers, "task_instance_statements", return_value=[nowhere]),
         mocker.patch.object(callers, "present_tries_statement", return_value=nowhere),
+        mocker.patch.object(callers, "reader_and_tries_statement", return_value=nowhere),
     ]
     yield
     for one in broken:

@@ -75,7 +75,7 @@ def requesting(mocker, session, http, producer):
         mocker.patch.object(callers, "find_caller", return_value=caller)
         standing = frozenset() if task is None else frozenset({task.ti_id})
         mocker.patch.object(callers, "find_writer", return_value=(caller, standing))
-        mocker.patch.object(callers, "find_standing", return_value=frozenset({standing_try}))
+        mocker.patch.object(callers, "find_reader", return_value=(caller, frozenset({standing_try})))
         return session.info[XCOM_REQUEST]
 
     return requesting

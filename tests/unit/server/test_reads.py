@@ -53,9 +53,7 @@ def is_opened(row):
 
 def test_a_value_for_everybody_is_answered_without_asking_who_reads(read, put, requesting, consumer, mocker):
     requesting(consumer)
-    asked = [
-        mocker.patch.object(callers, name, side_effect=AssertionError) for name in ("find_caller", "find_standing")
-    ]
+    asked = [mocker.patch.object(callers, name, side_effect=AssertionError) for name in ("find_caller", "find_reader")]
     assert is_opened(read(put(scope=OPEN).to_row()))
     assert not any(one.called for one in asked)
 
@@ -115,7 +113,7 @@ def test_without_a_request_nothing_is_decided(read, row, http):
 
 def test_trouble_with_the_database_is_answered_503(read, row, requesting, mocker, consumer):
     requesting(consumer)
-    mocker.patch.object(reads.callers, "find_caller", side_effect=ConnectionError)
+    mocker.patch.object(reads.callers, "find_reader", side_effect=ConnectionError)
     with pytest.raises(HTTPException) as refusal:
         read(row)
     assert refusal.value.status_code == 503
