@@ -14,7 +14,7 @@ from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.round_trip import make_round_trip
+from airflow_provider_exclusive.storage.round_trip import measure_round_trip
 
 _STORE: Final = Area("store")
 _SLOW_MILLISECONDS: Final = 500
@@ -46,10 +46,10 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 def _check_round_trip(driver: StorageDriver) -> Finding:
     try:
-        milliseconds = make_round_trip(driver)
+        milliseconds = measure_round_trip(driver)
     except StorageError as failure:
         return _STORE.error("round_trip", str(failure))
-    what = f"Wrote, read back and deleted 1 KiB in {milliseconds:.1f} ms: {driver!r}."
+    what = f"Writing, reading back and deleting 1 KiB takes {milliseconds:.1f} ms: {driver!r}."
     if milliseconds > _SLOW_MILLISECONDS:
         return _STORE.warning(
             "round_trip", what, "Every push and pull waits that long: use a store closer to the workers."
