@@ -15,6 +15,8 @@ from airflow_provider_exclusive.cli.doctor import redis, store
 from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.storage.object_keys import object_key
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings, connect_single_node
 from stack.environment import airflow_environment, exclusive_options
 from tests import services
@@ -309,10 +311,19 @@ class TestDoctorOnRedis:
             server.kill()
             assert faults_of(server) == {"store.round_trip": "error"}
 
-    def test_a_wrong_password_is_an_error(self):
+    def test_a_wrong_password_is_one_error_and_no_more(self):
         with services.redis_server(password="open-sesame", options=DURABLE) as server:
-            found = faults_of(server, password="wrong")
-        assert found["store.round_trip"] == "error"
+            assert faults_of(server, password="wrong") == {"store.round_trip": "error"}
+
+    def test_a_full_server_comes_with_the_dags_that_fill_it(self):
+        with services.redis_server(maxmemory="10mb", options=DURABLE) as server:
+            driver = RedisDriver(RedisSettings(server.host, server.port, **QUICK))
+            for number in range(115):
+                xcom = Coordinate("etl" if number % 4 else "web.site", "run-1", "extract", number, "return_value")
+                driver.store(object_key(xcom), os.urandom(65536), ttl_seconds=60)
+            (found,) = [finding for finding in redis.check(facts_with(driver)) if finding.name == "memory"]
+        assert "115 objects" in found.what
+        assert found.what.endswith("etl 75%, web_site 25%.")
 
     def test_a_user_without_permission_to_ask_is_a_warning(self):
         acl = ["worker on >secret ~exclusive:* +set +get +getrange +unlink +scan +strlen"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from airflow_provider_exclusive.cli.doctor.facts import Facts, is_loopback
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
+from airflow_provider_exclusive.cli.doctor.usage import describe_usage
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver
 from airflow_provider_exclusive.storage.redis.server_info import UNKNOWN, RedisFacts
+from airflow_provider_exclusive.storage.round_trip import make_round_trip
 
 _REDIS: Final = Area("redis")
 _NEARLY_FULL: Final = 0.8
@@ -19,30 +21,43 @@ _LEAST_MAJOR_VERSION: Final = 6
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Check the configuration of the server, if the store is a Redis server."""
-    if not isinstance(facts.driver, RedisDriver):
+    driver = facts.driver
+    if not isinstance(driver, RedisDriver):
         return
     try:
-        server = facts.driver.inspect()
-    except StorageUnavailableError:
-        return  # the round trip has reported it
+        server = driver.inspect()
     except StorageError as failure:
+        if isinstance(failure, StorageUnavailableError) or not _works(driver):
+            return  # the round trip has reported the cause
         yield _REDIS.warning(
             "info",
             f"Could not read the server's configuration, so eviction and persistence are not checked: {failure}",
             "Permit the connection's user the command INFO: ACL SETUSER <login> +info.",
         )
         return
-    yield from examine(server)
+    yield from examine(server, usage=lambda: describe_usage(driver))
 
 
-def examine(server: RedisFacts) -> Iterator[Finding]:
-    """Check what a server reported about itself."""
+def examine(server: RedisFacts, *, usage: Callable[[], str]) -> Iterator[Finding]:
+    """
+    Check what a server reported about itself.
+
+    :param usage: says which Dags fill it; called only if it is nearly full.
+    """
     yield _check_eviction(server)
-    yield from _check_memory(server)
+    yield from _check_memory(server, usage)
     yield from _check_persistence(server)
     yield from _check_role(server)
     yield from _check_network(server)
     yield _check_version(server)
+
+
+def _works(driver: RedisDriver) -> bool:
+    try:
+        make_round_trip(driver)
+    except StorageError:
+        return False
+    return True
 
 
 def _check_eviction(server: RedisFacts) -> Finding:
@@ -62,7 +77,7 @@ def _check_eviction(server: RedisFacts) -> Finding:
     )
 
 
-def _check_memory(server: RedisFacts) -> Iterator[Finding]:
+def _check_memory(server: RedisFacts, usage: Callable[[], str]) -> Iterator[Finding]:
     if server.evicted_keys:
         yield _REDIS.warning(
             "evicted_keys",
@@ -73,8 +88,9 @@ def _check_memory(server: RedisFacts) -> Iterator[Finding]:
     if server.maxmemory and server.used_memory > _NEARLY_FULL * server.maxmemory:
         yield _REDIS.warning(
             "memory",
-            f"{server.used_memory / server.maxmemory:.0%} of maxmemory ({server.maxmemory:,} bytes) is in use.",
-            "Raise maxmemory, or lower [exclusive] ttl_seconds: once memory is full, pushes fail.",
+            f"{server.used_memory / server.maxmemory:.0%} of maxmemory ({server.maxmemory:,} bytes) is in use. "
+            f"{usage()}",
+            "Raise maxmemory: once memory is full, pushes fail. A lower ttl_seconds affects new values only.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 
 from airflow_provider_exclusive.cli.doctor.facts import Facts
 from airflow_provider_exclusive.cli.doctor.report import Area, Finding
+from airflow_provider_exclusive.cli.doctor.usage import describe_usage
 from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.storage.base import StorageDriver
@@ -18,6 +20,7 @@ from airflow_provider_exclusive.storage.round_trip import measure_round_trip
 
 _STORE: Final = Area("store")
 _SLOW_MILLISECONDS: Final = 500
+_NEARLY_FULL: Final = 0.95
 _LOCAL_EXECUTORS: Final = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
 
@@ -36,6 +39,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.driver, FilesDriver):
         yield from _check_sharing(facts, facts.settings)
         yield from _check_directory(facts.driver.root)
+        yield from _check_space(facts.driver)
     if facts.driver.type == "object" and facts.settings.ttl_seconds is not None:
         yield _STORE.ok(
             "lifecycle",
@@ -107,4 +111,20 @@ def _check_directory(directory: Path) -> Iterator[Finding]:
             "owner",
             f"{directory} belongs to user {status.st_uid}, but this command runs as user {os.geteuid()}.",
             "Make the user that runs Airflow its owner, and run this command as that user.",
+        )
+
+
+def _check_space(driver: FilesDriver) -> Iterator[Finding]:
+    try:
+        space = shutil.disk_usage(driver.root)
+    except OSError:
+        return  # the round trip has reported it
+    # As df does: some blocks are kept for root, and free for nobody else.
+    usable = space.used + space.free
+    if space.used > _NEARLY_FULL * usable:
+        yield _STORE.warning(
+            "space",
+            f"{space.used / usable:.0%} of the file system of {driver.root} ({usable:,} bytes) is in use. "
+            f"{describe_usage(driver)}",
+            "Free or add space: once it is full, pushes fail. Delete files older than [exclusive] ttl_seconds.",
         )

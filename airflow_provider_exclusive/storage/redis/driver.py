@@ -106,7 +106,7 @@ class RedisDriver(StorageDriver):
         with translated(self._settings.server):
             found = self._client().scan_iter(match=pattern, count=_BATCH_KEYS, _type="STRING")
             # SCAN may return a key twice while the server resizes its table.
-            for batch in _batches(iter(dict.fromkeys(map(bytes, found)))):
+            for batch in _batches(_distinct(map(bytes, found))):
                 sizes = self._pipelined(batch, lambda pipeline, name: pipeline.strlen(name))
                 for name, size in zip(batch, sizes, strict=True):
                     key = name.decode("utf-8", "replace").removeprefix(self._settings.key_prefix)
@@ -162,6 +162,14 @@ class RedisDriver(StorageDriver):
 def _batches(names: Iterator[_Result]) -> Iterator[list[_Result]]:
     while batch := list(itertools.islice(names, _BATCH_KEYS)):
         yield batch
+
+
+def _distinct(names: Iterator[bytes]) -> Iterator[bytes]:
+    seen: set[bytes] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 def _glob_escaped(text: str) -> str:

@@ -127,8 +127,9 @@ def _refusals() -> Iterator[Meaning]:
 
     yield Meaning(
         exceptions.OutOfMemoryError,
-        "Redis at {server} is full: it reached maxmemory. Raise maxmemory or lower [exclusive] ttl_seconds, and "
-        "keep maxmemory-policy at noeviction: any other policy drops values that somebody still needs.",
+        "Redis at {server} is full: it reached maxmemory. Raise maxmemory (airflow exclusive doctor names the Dags "
+        "that fill it; a lower [exclusive] ttl_seconds frees nothing that is stored), and keep maxmemory-policy at "
+        "noeviction: any other policy drops values that somebody still needs.",
     )
     yield Meaning(
         _replied("MISCONF"),

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,8 @@ from airflow_provider_exclusive.cli.doctor import command
 from airflow_provider_exclusive.cli.doctor.report import Severity
 from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
+from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.storage.object_keys import object_key
 from tests.fakes import FailingDriver, InMemoryDriver
 from tests.unit.cli.doctor.conftest import Probed
 
@@ -99,6 +102,15 @@ class TestFiles:
     def test_a_directory_of_another_user_is_found(self, examine, mocker):
         mocker.patch("os.geteuid", return_value=123456789)
         assert set(examine()) == {"store.owner"}
+
+    def test_a_disk_that_is_nearly_full_comes_with_what_fills_it(self, make_facts, examine, mocker):
+        facts = make_facts()
+        facts.driver.store(object_key(Coordinate("etl", "run-1", "extract", -1, "rows")), b"sealed", ttl_seconds=None)
+        mocker.patch("shutil.disk_usage", return_value=SimpleNamespace(total=1100, used=960, free=40))
+        found = examine(facts)
+        assert {name: finding.severity.value for name, finding in found.items()} == {"store.space": "warning"}
+        assert found["store.space"].what.startswith("96% of the file system")
+        assert found["store.space"].what.endswith("etl 100%.")
 
     def test_a_file_in_the_place_of_the_directory_is_an_error(self, examine, tmp_path):
         (tmp_path / "exclusive").write_text("not a directory")

@@ -22,7 +22,8 @@ HEALTHY = RedisFacts.from_info(INFO, "redis.example.com", is_tls=True, lets_anyo
 
 
 def faults_of(facts):
-    return {finding.name: finding.severity.value for finding in examine(facts) if finding.severity.value != "ok"}
+    findings = examine(facts, usage=lambda: "sales 90%.")
+    return {finding.name: finding.severity.value for finding in findings if finding.severity.value != "ok"}
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,13 @@ def test_missing_facts_raise_no_alarm_but_eviction():
 @pytest.mark.parametrize("healthy", [HEALTHY, replace(HEALTHY, maxmemory=0), replace(HEALTHY, used_memory=800)])
 def test_a_healthy_server_raises_no_alarm(healthy):
     assert faults_of(healthy) == {}
+
+
+def test_a_server_that_is_nearly_full_comes_with_what_fills_it():
+    findings = examine(replace(HEALTHY, used_memory=900), usage=lambda: "sales 90%.")
+    (memory,) = [finding for finding in findings if finding.name == "memory"]
+    assert memory.what == "90% of maxmemory (1,000 bytes) is in use. sales 90%."
+
+
+def test_what_fills_it_is_not_asked_without_need():
+    list(examine(HEALTHY, usage=lambda: pytest.fail("asked")))
