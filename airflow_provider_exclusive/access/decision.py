@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import HandOverLookup, NoHandOverLookup
+from airflow_provider_exclusive.access.hand_over import HandOver, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -14,9 +15,30 @@ _NO_HAND_OVERS: Final = NoHandOverLookup()
 _LONGEST_CHAIN: Final = 32
 
 
-def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOverLookup = _NO_HAND_OVERS) -> None:
+@dataclass(frozen=True, slots=True)
+class Permission:
     """
-    Raise AccessDeniedError unless ``reader`` may read.
+    Why a reader may read.
+
+    :param reason: a stable word for programs: ``open``, ``producer``, ``in-scope``, ``caller`` or ``handed-over``.
+    :param trigger: the task that handed the output to the reader's run, if that is the reason.
+    """
+
+    reason: str
+    trigger: TaskIdentity | None = None
+
+
+_OPEN: Final = Permission("open")
+_PRODUCER: Final = Permission("producer")
+_IN_SCOPE: Final = Permission("in-scope")
+_CALLER: Final = Permission("caller")
+
+
+def decide(
+    reader: TaskIdentity | None, reference: Reference, hand_overs: HandOverLookup = _NO_HAND_OVERS
+) -> Permission:
+    """
+    Return why ``reader`` may read, or raise AccessDeniedError.
 
     Permitted are the producer, the readers in the reference's scope, the task that triggered the producer's run if the
     scope says ``"caller"``, and the tasks of a run to which the output was handed by a task that may read it itself.
@@ -28,7 +50,7 @@ def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOv
     :raises AccessDeniedError: naming the reader, the output, and who may read it.
     """
     if reference.scope.is_open:
-        return
+        return _OPEN
     what = f"the exclusive output {reference.key!r} of {reference.producer}"
     if reader is None:
         raise AccessDeniedError(
@@ -36,18 +58,27 @@ def decide(reader: TaskIdentity | None, reference: Reference, hand_overs: HandOv
             "value in a task and pass it on (a subprocess, or a thread pool in another process, has no task instance).",
             reason="unknown-reader",
         )
-    if not _may_read(reader, reference, hand_overs, steps=_LONGEST_CHAIN):
+    permission = _find_permission(reader, reference, hand_overs, steps=_LONGEST_CHAIN)
+    if permission is None:
         raise AccessDeniedError(
             f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
             f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
             f"re-run that task{_other_way(reader, reference)}."
         )
+    return permission
 
 
-def _may_read(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int) -> bool:
-    if reader.is_same_task(reference.producer) or reference.scope.permits(reader):
-        return True
-    return _is_caller(reader, reference, hand_overs) or _was_handed(reader, reference, hand_overs, steps=steps)
+def _find_permission(
+    reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int
+) -> Permission | None:
+    if reader.is_same_task(reference.producer):
+        return _PRODUCER
+    if reference.scope.permits(reader):
+        return _IN_SCOPE
+    if _is_caller(reader, reference, hand_overs):
+        return _CALLER
+    hand_over = _find_hand_over(reader, reference, hand_overs, steps=steps)
+    return Permission("handed-over", hand_over.trigger) if hand_over is not None else None
 
 
 def _is_caller(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup) -> bool:
@@ -57,13 +88,15 @@ def _is_caller(reader: TaskIdentity, reference: Reference, hand_overs: HandOverL
     return hand_over is not None and hand_over.trigger.is_same_task_instance(reader)
 
 
-def _was_handed(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int) -> bool:
+def _find_hand_over(
+    reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int
+) -> HandOver | None:
     if not steps or (reader.dag_id, reader.run_id) == (reference.producer.dag_id, reference.producer.run_id):
-        return False
+        return None
     hand_over = hand_overs.find(reader.dag_id, reader.run_id)
     if hand_over is None or not hand_over.covers(reference):
-        return False
-    return _may_read(hand_over.trigger, reference, hand_overs, steps=steps - 1)
+        return None
+    return hand_over if _find_permission(hand_over.trigger, reference, hand_overs, steps=steps - 1) else None
 
 
 def _other_way(reader: TaskIdentity, reference: Reference) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from cachetools import LRUCache
 
+from airflow_provider_exclusive.access.hand_over import to_pointer
 from airflow_provider_exclusive.format.fields import MAX_KEY_CHARACTERS
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import metrics
@@ -68,18 +69,29 @@ class AuditTrail:
         """Return whether the mode requires a line about ``event``."""
         return self.mode == "all" or (self.mode != "off" and event != READ)
 
-    def record(self, event: str, caller: Caller | None, *, requested: Coordinate, reason: str, method: str) -> None:
+    def record(
+        self,
+        event: str,
+        caller: Caller | None,
+        *,
+        requested: Coordinate,
+        reason: str,
+        method: str,
+        trigger: TaskIdentity | None = None,
+    ) -> None:
         """
         Count an event, and log it if the mode requires it. Never raises: a decision stands even if it is not recorded.
 
         :param event: :data:`READ`, :data:`DENIED` or :data:`WRITE_DENIED`.
-        :param reason: a stable reason code, such as ``not-in-scope``.
+        :param reason: a stable reason code, such as ``in-scope`` or ``not-in-scope``.
+        :param trigger: the task that handed over what was read, if that is why it was permitted.
         """
         metrics.count(event, reason)
         if not self.records(event):
             return
         try:
-            self._write(event, caller, requested, {"reason": reason, "method": method})
+            by = {} if trigger is None else {"handed_over_by": to_pointer(trigger)}
+            self._write(event, caller, requested, {"reason": reason, "method": method, **by})
         except Exception:
             log.exception("Could not write %s to the audit log (reason %s).", event, reason)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
@@ -26,11 +27,12 @@ class DecidedRows:
     """
     Rows as the caller may read them.
 
-    :param opens: whether they contain the data key of an exclusive value.
+    :param permission: why the caller may read the first of the exclusive values whose data key they contain; None if
+        they contain none.
     """
 
     rows: list[Any]
-    opens: bool = False
+    permission: Permission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,10 @@ class Decisions:
             return
         # First who wrote it, then what it says: a scope that no key vouches for is not even looked at.
         data_key = self._unwrap(reference) if request.at.covers(reference.coordinate) else None
-        if data_key is not None and not _is_permitted(reference, request):
-            data_key = None
-        answer.rows[position] = reference.to_answer(data_key)
-        answer.opens |= data_key is not None and not reference.scope.is_open
+        permission = _permit(reference, request) if data_key is not None else None
+        answer.rows[position] = reference.to_answer(data_key if permission is not None else None)
+        if not reference.scope.is_open:
+            answer.permission = answer.permission or permission
 
     def _unwrap(self, reference: Reference) -> bytes | None:
         if self.keyring is None or reference.sealed_key is not None:
@@ -150,16 +152,14 @@ def check_write(writer: Caller | None, target: Coordinate, standing: Container[s
         )
 
 
-def _is_permitted(reference: Reference, request: ReadRequest) -> bool:
-    """Return whether the data key goes to the caller; its own superseded output is answered without."""
-    if reference.scope.is_open:
-        return True
-    reader = _live_reader(request.caller)
-    decision.decide(reader, reference, request.hand_overs)
-    if reference.producer.ti_id in request.standing:
-        return True
+def _permit(reference: Reference, request: ReadRequest) -> Permission | None:
+    """Return why the data key goes to the caller, or None for its own superseded output, which is answered without."""
+    reader = None if reference.scope.is_open else _live_reader(request.caller)
+    permission = decision.decide(reader, reference, request.hand_overs)
+    if reader is None or reference.producer.ti_id in request.standing:
+        return permission
     if reader.is_same_task_instance(reference.producer):
-        return False
+        return None
     raise AccessDeniedError(
         f"The exclusive output {reference.key!r} of {reference.producer} was written by an earlier try of that task, "
         f"which was cleared or retried since. Clear and re-run {reference.producer.task_id!r}.",

@@ -107,8 +107,15 @@ def _decide(
                     caller, standing = callers.find_reader(xcom_request.ti_id, requested, rows, connection)
             hand_overs = ServerHandOverLookup(decisions.keyring, session)
             answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
-        if answer.opens:
-            trail.record(audit.READ, caller, requested=requested, reason="in-scope", method=xcom_request.method)
+        if (permission := answer.permission) is not None:
+            trail.record(
+                audit.READ,
+                caller,
+                requested=requested,
+                reason=permission.reason,
+                method=xcom_request.method,
+                trigger=permission.trigger,
+            )
     return answer.rows
 
 

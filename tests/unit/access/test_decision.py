@@ -234,3 +234,20 @@ def test_a_caller_may_hand_its_result_to_another_run(result):
     }
     handed = Handed(hand_over(), HandOver(TRIGGER, "archive", "run-9", collected))
     decision.decide(TaskIdentity("archive", "run-9", "keep"), result, handed)
+
+
+# --- why a reader may read, which the audit log keeps
+
+
+def test_a_permission_says_why(reference, consumer, producer, result):
+    handed = Handed(hand_over())
+    assert decision.decide(None, replace(reference, scope=OPEN)).reason == "open"
+    assert decision.decide(producer, reference).reason == "producer"
+    assert decision.decide(consumer, reference).reason == "in-scope"
+    assert decision.decide(TRIGGER, result, handed).reason == "caller"
+    assert decision.decide(IN_CHILD, reference, handed) == decision.Permission("handed-over", TRIGGER)
+
+
+def test_of_a_chain_the_last_hand_over_is_named(reference):
+    handed, last = chain(3)
+    assert decision.decide(last, reference, handed).trigger == TaskIdentity("chain", "run-1", "trigger")

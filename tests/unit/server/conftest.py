@@ -35,12 +35,14 @@ class Trail:
 
     mode: str = "denied"
     events: list = field(default_factory=list)
+    triggers: list = field(default_factory=list)
 
     def records(self, event):
         return audit.AuditTrail(self.mode).records(event)
 
-    def record(self, event, caller, *, requested, reason, method):
+    def record(self, event, caller, *, requested, reason, method, trigger=None):
         self.events.append((event, caller and str(caller.identity), requested, reason, method))
+        self.triggers.append(trigger)
 
 
 @pytest.fixture

@@ -105,6 +105,20 @@ def test_every_read_has_a_line(log):
     assert log.counts == [1, 1, 1]
 
 
+def test_a_read_of_what_was_handed_over_names_the_hand_over(log):
+    AuditTrail("all").record(
+        READ,
+        INTRUDER,
+        requested=XCOM,
+        reason="handed-over",
+        method="GET",
+        trigger=TaskIdentity("web", "run-9", "go", 2),
+    )
+    ((_, _, extra),) = log.lines.values()
+    by = {"dag_id": "web", "run_id": "run-9", "task_id": "go", "map_index": 2}
+    assert (extra["reason"], extra["handed_over_by"]) == ("handed-over", by)
+
+
 # --- refusals that repeat
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOver, NoHandOverLookup, Source
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
@@ -88,19 +89,19 @@ class TestReads:
     def test_the_consumer_gets_the_data_key(self, decisions, row, at, consumer):
         answer = ask(decisions, [row], at, live(consumer), NOTHING)
         assert len(Reference.from_answer(answer.rows[0]).answer.data_key) == 32
-        assert answer.opens
+        assert answer.permission == Permission("in-scope")
 
     def test_an_open_value_is_for_everybody(self, decisions, put, at):
         answer = ask(decisions, [put(scope=OPEN).to_row()], at, None, NOTHING)
         assert data_key_of(answer.rows[0]) is not None
-        assert not answer.opens
+        assert answer.permission is None
 
     def test_what_was_handed_over_is_for_the_run(self, decisions, row, at):
         reader = live(TaskIdentity("reporting", "child-1", "summarise"))
         with pytest.raises(AccessDeniedError):
             ask(decisions, [row], at, reader, Handed(STRANGER, at))
         trigger = TaskIdentity("etl", "run-1", "load")
-        assert ask(decisions, [row], at, reader, Handed(trigger, at)).opens
+        assert ask(decisions, [row], at, reader, Handed(trigger, at)).permission == Permission("handed-over", trigger)
 
     def test_a_plain_row_is_answered_untouched(self, decisions, at):
         rows = [None, 3, "text", {"a": 1}, escape({"__exclusive__": 1})]
@@ -135,7 +136,7 @@ class TestAuthenticationComesFirst:
     def test_an_edited_row_decides_nothing(self, decisions, row, at, consumer, never_decided, change):
         answer = ask(decisions, [row | change], at, live(consumer), NOTHING)
         assert data_key_of(answer.rows[0]) is None
-        assert not answer.opens
+        assert answer.permission is None
 
     def test_nor_does_a_wider_scope(self, decisions, row, at, never_decided):
         wider = row | {"consumers": [{"dag_id": "etl", "task_id": "*", "run_id": None}]}
@@ -234,7 +235,7 @@ class TestSealedKeys:
     def test_it_becomes_a_wrapped_key_that_opens(self, decisions, pushed, producer):
         stored = self.accept(decisions, pushed, producer)
         assert "sealed_key" not in stored
-        assert ask(decisions, [stored], Coordinate.of(producer, "rows"), live(producer), NOTHING).opens
+        assert ask(decisions, [stored], Coordinate.of(producer, "rows"), live(producer), NOTHING).permission
 
     def test_a_server_without_a_key_stores_it_as_it_is(self, pushed, producer):
         assert self.accept(Decisions(None), pushed, producer) == pushed

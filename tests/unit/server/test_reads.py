@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from fastapi import HTTPException
 
-from airflow_provider_exclusive.access.hand_over import NoHandOverLookup
+from airflow_provider_exclusive.access.hand_over import HandOver, NoHandOverLookup, Source
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -162,6 +163,17 @@ def test_a_read_is_recorded_only_where_that_is_asked_for(read, row, requesting, 
     trail.mode = "all"
     read(row)
     assert trail.events == [("exclusive.read", str(consumer), at, "in-scope", "GET")]
+
+
+def test_a_read_of_what_was_handed_over_is_recorded_with_its_trigger(read, row, requesting, trail, at, mocker):
+    trigger = TaskIdentity("etl", "run-1", "load")
+    handed = HandOver(trigger, INTRUDER.dag_id, "run-9", {"rows": Source(at, is_exclusive=True)})
+    mocker.patch.object(reads, "ServerHandOverLookup", return_value=SimpleNamespace(find=lambda *_: handed))
+    requesting(replace(INTRUDER, run_id="run-9"))
+    trail.mode = "all"
+    read(row)
+    assert [event[3] for event in trail.events] == ["handed-over"]
+    assert trail.triggers == [trigger]
 
 
 @pytest.mark.parametrize("mode", ["all", "denied"])
