@@ -101,7 +101,7 @@ def _describe_task(dag: DeclaredDag, task: DeclaredTask, inputs: Mapping[str, li
     return TaskScopes(
         task_id=task.task_id,
         declared_at=str(task.declared_at) if task.declared_at else None,
-        codec=task.outputs.codec if task.outputs else None,
+        codec=task.declaration.codec,
         keys=tuple(_describe_key(dag, task, key, inputs.get(key, ())) for key in keys),
     )
 

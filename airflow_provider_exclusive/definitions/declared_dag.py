@@ -91,15 +91,20 @@ class DeclaredTask:
         )
 
     @property
-    def scope(self) -> ScopeDeclaration:
+    def declaration(self) -> OutputDeclaration:
         """
-        The scope of an exclusive task.
+        The declaration of an exclusive task.
 
         :raises ValueError: for a plain one.
         """
         if self.outputs is None:
             raise ValueError(f"task {self.task_id!r} is not exclusive")
-        return self.outputs.scope
+        return self.outputs
+
+    @property
+    def scope(self) -> ScopeDeclaration:
+        """The scope of an exclusive task; raises as :attr:`declaration` does."""
+        return self.declaration.scope
 
 
 @dataclass(frozen=True, slots=True)
