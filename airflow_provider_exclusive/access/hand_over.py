@@ -142,10 +142,13 @@ def has_pointer(conf: object) -> bool:
 
 def read_pointer(conf: object) -> TaskIdentity | None:
     """Return the trigger task that a run's ``conf`` points to, or None if there is no valid pointer."""
-    if not isinstance(conf, Mapping):
-        return None
+    return read_task(conf.get(CONF_KEY)) if isinstance(conf, Mapping) else None
+
+
+def read_task(pointer: object) -> TaskIdentity | None:
+    """Return the task that :func:`to_pointer` wrote, or None if ``pointer`` is invalid."""
     try:
-        pointer = require_fields(conf.get(CONF_KEY), _POINTER_FIELDS)
+        pointer = require_fields(pointer, _POINTER_FIELDS)
         return TaskIdentity(
             dag_id=database_text(pointer["dag_id"]),
             run_id=database_text(pointer["run_id"]),

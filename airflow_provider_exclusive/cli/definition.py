@@ -29,7 +29,7 @@ _ARG_OUTPUT_OR_DIAGRAM = _argument(
     "-o", "--output", help="Output format", choices=("text", "json", "mermaid"), default="text"
 )
 _ARG_CHECK = _argument("--check", help="Exit with 1 if the Dag contradicts its consumer scopes", action="store_true")
-_ARG_RUN_ID = _argument("run_id", help="The id of the Dag run")
+_ARG_RUN_ID = _argument("run_id", nargs="?", help="The id of the Dag run; without it, the latest run")
 
 _COMMANDS = (
     ActionCommand(
@@ -50,7 +50,8 @@ _COMMANDS = (
     ActionCommand(
         name="lineage",
         help="Show each exclusive output of a run: its producer, who may read it, who did, and who was refused",
-        description="Reads the metadata database. Opens no values and needs no keys.",
+        description="Reads the metadata database, and looks in the store which payloads are gone. Opens no values and "
+        "needs no keys.",
         func=lazy_load_command("airflow_provider_exclusive.cli.lineage.lineage"),
         args=(ARG_DAG_ID, _ARG_RUN_ID, _ARG_OUTPUT),
     ),

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from airflow_provider_exclusive.cli.doctor.facts import read_driver
 from airflow_provider_exclusive.cli.lineage_report import Access, Output, accesses_to, outputs_of, place_of, readers_of
 from airflow_provider_exclusive.cli.metadata import read_run
-from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, only_the_answer
+from airflow_provider_exclusive.cli.output import (
+    emit,
+    emit_json,
+    emit_table,
+    failing_clearly,
+    only_the_answer,
+    printable,
+)
+from airflow_provider_exclusive.cli.payloads import mark_gone
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+
+_PERMITTED: Final = {
+    "producer": "its own output",
+    "in-scope": "in the scope",
+    "caller": "triggered this run ('caller')",
+}
 
 
 @failing_clearly
@@ -20,22 +35,26 @@ def lineage(args: Any) -> None:
     :raises SystemExit: if there is no such run.
     """
     with only_the_answer():
-        xcoms, audits = read_run(args.dag_id, args.run_id)
-    outputs = outputs_of(args.dag_id, args.run_id, xcoms)
-    accesses = accesses_to(args.dag_id, args.run_id, audits)
+        run = read_run(args.dag_id, args.run_id)
+        found = outputs_of(args.dag_id, run.run_id, run.xcoms, now=datetime.now(UTC))
+        outputs, unchecked = mark_gone(found, read_driver())
+    accesses = accesses_to(args.dag_id, run.run_id, run.audits)
     if args.output == "json":
         emit_json(
             {
                 "dag_id": args.dag_id,
-                "run_id": args.run_id,
+                "run_id": run.run_id,
                 "outputs": [output.to_json() for output in outputs],
+                "unchecked": unchecked,
                 "accesses": [access.to_json() for access in accesses],
             }
         )
         return
-    emit(f"Exclusive outputs of Dag {args.dag_id}, run {args.run_id}")
+    emit(f"Exclusive outputs of Dag {args.dag_id}, run {run.run_id}")
     _print_outputs(outputs)
-    _print_accesses(args.dag_id, args.run_id, accesses)
+    if unchecked:
+        emit(printable(unchecked))
+    _print_accesses(args.dag_id, run.run_id, accesses)
 
 
 def _print_outputs(outputs: Sequence[Output]) -> None:
@@ -84,8 +103,14 @@ def _access_row(dag_id: str, run_id: str, access: Access) -> Sequence[str]:
         str(access.count),
         access.first,
         access.last,
-        access.reason or "-",
+        _why(dag_id, run_id, access),
     )
+
+
+def _why(dag_id: str, run_id: str, access: Access) -> str:
+    if access.handed_over_by is not None:
+        return f"handed over by {_name_reader(dag_id, run_id, access.handed_over_by)}"
+    return _PERMITTED.get(access.reason, access.reason) or "-"
 
 
 def _name_reader(dag_id: str, run_id: str, reader: TaskIdentity | None) -> str:

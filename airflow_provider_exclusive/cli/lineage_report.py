@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, read_task, to_pointer
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause
 
+SEALED: Final = "sealed"
 _OUTCOMES: Final = {
     "exclusive.read": "read",
     "exclusive.denied": "denied",
@@ -27,8 +28,9 @@ class Output:
     """
     One exclusive XCom of the run.
 
-    :param state: ``sealed``; ``sealed_key`` if no API server has accepted it, so that nobody can open it;
-        ``misplaced`` if its reference belongs to another XCom; ``unreadable`` if its row is not a valid reference.
+    :param state: ``sealed``; ``expired``; ``payload gone`` if the store no longer has it; ``sealed_key`` if no API
+        server has accepted it, so that nobody can open it; ``misplaced`` if its reference belongs to another XCom;
+        ``unreadable`` if its row is not a valid reference.
     :param reference: None if it is unreadable.
     """
 
@@ -53,7 +55,8 @@ class Access:
 
     :param outcome: ``read``, ``denied`` or ``write denied``.
     :param reader: None if the server does not know who requested it.
-    :param reason: the server's reason code, if it was refused.
+    :param reason: the server's reason code: why it was refused, or why it was permitted.
+    :param handed_over_by: the task that handed the output to the reader's run, if it was read for that reason.
     :param first: when it was first seen, ISO 8601; :attr:`last` likewise.
     """
 
@@ -67,12 +70,11 @@ class Access:
     count: int
     first: str
     last: str
+    handed_over_by: TaskIdentity | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return every field."""
-        reader = asdict(self.reader) if self.reader else {}
-        reader.pop("ti_id", None)
-        return asdict(self) | {"reader": reader or None}
+        return asdict(self) | {"reader": _to_json(self.reader), "handed_over_by": _to_json(self.handed_over_by)}
 
 
 def place_of(reference: Reference) -> str:
@@ -91,10 +93,10 @@ def readers_of(reference: Reference) -> str:
     return ", ".join([*(_name_clause(clause, reference.producer) for clause in scope.clauses), *caller])
 
 
-def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow]) -> list[Output]:
+def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow], *, now: datetime) -> list[Output]:
     """Return the exclusive outputs of a run from the rows of its XComs."""
     return [
-        _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row.key, row.content)
+        _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row.key, row.content, now)
         for row in rows
         if is_reference_row(row.content) and not is_escaped(row.content)
     ]
@@ -121,6 +123,7 @@ def accesses_to(dag_id: str, run_id: str, rows: Iterable[AuditRow]) -> list[Acce
             access.reader,
             access.method,
             access.reason,
+            access.handed_over_by,
         )
         found[same] = _joined(found[same], access) if same in found else access
     return list(found.values())
@@ -133,14 +136,17 @@ def _name_clause(clause: Clause, producer: TaskIdentity) -> str:
     return name if clause.run_id == producer.run_id else f"{name} (run {clause.run_id})"
 
 
-def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any]) -> Output:
+def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any], now: datetime) -> Output:
     try:
         reference = Reference.from_row(content)
     except EnvelopeError:
         return Output(producer, key, "unreadable", None)
     if reference.key != key or not reference.producer.is_same_task_instance(producer):
         return Output(producer, key, "misplaced", reference)
-    return Output(producer, key, "sealed" if reference.sealed_key is None else "sealed_key", reference)
+    if reference.sealed_key is not None:
+        return Output(producer, key, "sealed_key", reference)
+    is_expired = reference.expires_at is not None and datetime.fromisoformat(reference.expires_at) <= now
+    return Output(producer, key, "expired" if is_expired else SEALED, reference)
 
 
 def _read_extra(text: str | None) -> dict[str, Any]:
@@ -164,6 +170,7 @@ def _read_access(row: AuditRow, extra: Mapping[str, Any]) -> Access:
         count=_number(extra.get("count"), otherwise=1),
         first=when,
         last=when,
+        handed_over_by=read_task(extra.get("handed_over_by")),
     )
 
 
@@ -171,6 +178,10 @@ def _read_reader(row: AuditRow) -> TaskIdentity | None:
     if row.dag_id is None or row.run_id is None or row.task_id is None:
         return None
     return TaskIdentity(row.dag_id, row.run_id, row.task_id, _number(row.map_index, otherwise=-1))
+
+
+def _to_json(task: TaskIdentity | None) -> dict[str, Any] | None:
+    return to_pointer(task) if task else None
 
 
 def _number(content: Any, *, otherwise: int) -> int:

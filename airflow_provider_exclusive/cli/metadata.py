@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from airflow_provider_exclusive.cli.output import did_you_mean, fail
 from airflow_provider_exclusive.format.reference import MARKER
@@ -50,15 +50,30 @@ class AuditRow:
     extra: str | None
 
 
-def read_run(dag_id: str, run_id: str) -> tuple[list[XComRow], list[AuditRow]]:
+@dataclass(frozen=True, slots=True)
+class RunRows:
     """
-    Return the exclusive XComs of a run, and the audit log's rows about the run, oldest first.
+    The rows about one run, oldest first.
 
+    :param xcoms: its exclusive XComs.
+    :param audits: the audit log's rows.
+    """
+
+    run_id: str
+    xcoms: Sequence[XComRow]
+    audits: Sequence[AuditRow]
+
+
+def read_run(dag_id: str, run_id: str | None) -> RunRows:
+    """
+    Return what is stored about a run.
+
+    :param run_id: None for the latest run.
     :raises SystemExit: if the run does not exist, or the database cannot be read.
     """
     with _session() as session:
-        _require_run(session, dag_id, run_id)
-        return list(_xcom_rows(session, dag_id, run_id)), list(_audit_rows(session, run_id))
+        found = _find_run(session, dag_id, run_id)
+        return RunRows(found, list(_xcom_rows(session, dag_id, found)), list(_audit_rows(session, found)))
 
 
 @contextmanager
@@ -78,18 +93,31 @@ def _session() -> Iterator[Any]:
         )
 
 
-def _require_run(session: Any, dag_id: str, run_id: str) -> None:
-    from airflow.models.dag import DagModel
+def _find_run(session: Any, dag_id: str, run_id: str | None) -> str:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
     latest = select(DagRun.run_id).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc())
-    if session.scalar(latest.where(DagRun.run_id == run_id).limit(1)):
-        return
-    runs = session.scalars(latest.limit(_KNOWN_RUNS)).all()
+    wanted = latest if run_id is None else latest.where(DagRun.run_id == run_id)
+    found = session.scalar(wanted.limit(1))
+    if found is None:
+        _fail_without_run(session, dag_id, run_id, session.scalars(latest.limit(_KNOWN_RUNS)).all())
+    return str(found)
+
+
+def _fail_without_run(session: Any, dag_id: str, run_id: str | None, runs: Sequence[str]) -> NoReturn:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
     if not runs and session.get(DagModel, dag_id) is None:
         known = session.scalars(select(DagModel.dag_id)).all()
-        fail(f"There is no Dag {dag_id!r}{did_you_mean(dag_id, known) or '.'} List all with: airflow dags list")
+        fail(
+            f"Dag {dag_id!r} is not in the metadata database{did_you_mean(dag_id, known) or '.'} If its file is new, "
+            "the Dag processor has not parsed it yet, or could not: see airflow dags list-import-errors. List all "
+            "with: airflow dags list"
+        )
+    if run_id is None:
+        fail(f"Dag {dag_id!r} has no runs.")
     hint = did_you_mean(run_id, runs) or _latest(runs)
     fail(f"Dag {dag_id!r} has no run {run_id!r}{hint} List all with: airflow dags list-runs {quote(dag_id)}")
 

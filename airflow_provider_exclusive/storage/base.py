@@ -127,6 +127,14 @@ class StorageDriver(ABC):
             raise PayloadNotFoundError(f"There is no payload at {self.type}:{key}.")
         return payload
 
+    def contains_many(self, keys: Sequence[str]) -> list[bool]:
+        """
+        Return whether each object is there, without reading it; an empty one, which nobody seals, may count as missing.
+
+        :raises StorageError: if the store does not say.
+        """
+        return [any(stored.key == key for stored in self.scan(key)) for key in keys]
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -182,6 +182,14 @@ class StorageDriverContract:
         assert driver.retrieve_many(keys) == [key.encode() for key in keys]
         assert {stored.key for stored in driver.scan("v1/batch/")} == set(keys)
 
+    def test_tells_which_objects_are_there(self, driver: StorageDriver) -> None:
+        keys = [f"v1/there/{number}" for number in range(self.many)]
+        for key in keys[::2]:
+            driver.store(key, b"payload", ttl_seconds=60)
+        driver.store("v1/there/folder/object", b"payload", ttl_seconds=60)
+        assert driver.contains_many(keys) == [number % 2 == 0 for number in range(self.many)]
+        assert driver.contains_many(["v1/there", "v1/there/folder", "v1/there/folder/object"]) == [False, False, True]
+
     def test_scanning_an_empty_store_finds_nothing(self, driver: StorageDriver) -> None:
         assert list(driver.scan()) == []
         assert list(driver.scan("v1/etl/")) == []

@@ -67,10 +67,17 @@ class Facts:
     probe: Probe
 
 
-def gather() -> Facts:
-    """Read the configuration of this process; return the errors of unreadable parts instead of raising them."""
+def read_driver() -> StorageDriver | ConfigurationError:
+    """Return the driver of this process, or the error that prevents it."""
     # Without this, Airflow looks up connections as in a worker, through a supervisor that does not run here.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    settings = _try(config.read_settings)
+    return _try(wiring.current_driver) if isinstance(settings, Settings) else settings
+
+
+def gather() -> Facts:
+    """Read the configuration of this process; return the errors of unreadable parts instead of raising them."""
+    driver = read_driver()
     settings = _try(config.read_settings)
     redaction_error = _try(redaction.prepare)
     return Facts(
@@ -78,7 +85,7 @@ def gather() -> Facts:
         unknown_options=_try(config.read_unknown_options),
         parse_check=_try(config.read_parse_check),
         keys=_try(lambda: config.read_data_keys(settings)) if isinstance(settings, Settings) else settings,
-        driver=_try(wiring.current_driver) if isinstance(settings, Settings) else settings,
+        driver=driver,
         backend_modules=_try(_read_backend_modules),
         executor=_read("core", "executor"),
         api_url=_read("core", "execution_api_server_url") or _default_api_url(_read("api", "base_url")),

@@ -90,6 +90,11 @@ class RedisDriver(StorageDriver):
         for batch in _batches(iter(named)):
             self._round_trip(partial(transfer.read_many, wanted=batch))
 
+    def contains_many(self, keys: Sequence[str]) -> list[bool]:
+        """Ask for the lengths, in round trips of bounded length: each scan would walk the whole keyspace."""
+        names = [self._name(key) for key in keys]
+        return [size > 0 for batch in _batches(iter(names)) for size in self._sizes(batch)]
+
     def delete(self, key: str) -> None:
         """Unlink the key; the server frees the memory in the background."""
         name = self._name(key)
@@ -107,8 +112,7 @@ class RedisDriver(StorageDriver):
             found = self._client().scan_iter(match=pattern, count=_BATCH_KEYS, _type="STRING")
             # SCAN may return a key twice while the server resizes its table.
             for batch in _batches(_distinct(map(bytes, found))):
-                sizes = self._pipelined(batch, lambda pipeline, name: pipeline.strlen(name))
-                for name, size in zip(batch, sizes, strict=True):
+                for name, size in zip(batch, self._sizes(batch), strict=True):
                     key = name.decode("utf-8", "replace").removeprefix(self._settings.key_prefix)
                     if is_object_key(key):
                         yield StoredPayload(key, size)
@@ -141,6 +145,9 @@ class RedisDriver(StorageDriver):
         # so no lock is needed that a fork could copy in the locked state; a surplus client has not connected yet.
         process = os.getpid()
         return self._clients.get(process) or self._clients.setdefault(process, self._connect(self._settings))
+
+    def _sizes(self, names: Sequence[_Name]) -> list[int]:
+        return self._pipelined(names, lambda pipeline, name: pipeline.strlen(name))
 
     def _pipelined(self, names: Sequence[_Name], queue: Callable[[Pipeline, _Name], object]) -> list[Any]:
         def read(client: Redis) -> list[Any]:

@@ -42,7 +42,7 @@ def test_an_output_that_there_is_not_is_refused(name, words, said):
         parse(name, *words)
 
 
-@pytest.mark.parametrize(("name", "words"), [("scopes", []), ("lineage", []), ("lineage", ["etl"])])
+@pytest.mark.parametrize(("name", "words"), [("scopes", []), ("lineage", [])])
 def test_a_missing_id_is_refused(name, words, capsys):
     with pytest.raises(SystemExit) as ended:
         parse(name, *words)

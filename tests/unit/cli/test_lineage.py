@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_exclusive.access.hand_over import to_pointer
 from airflow_provider_exclusive.cli import lineage as command
-from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
+from airflow_provider_exclusive.cli.metadata import AuditRow, RunRows, XComRow
+from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 WHEN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
@@ -30,12 +34,13 @@ def xcom(put):
 
 
 @pytest.fixture
-def run(mocker, capsys):
+def run(mocker, capsys, driver):
     """Run the command on these rows and return what it prints."""
 
-    def run(xcoms=(), audits=(), output="text"):
-        mocker.patch.object(command, "read_run", return_value=(xcoms, audits))
-        command.lineage(SimpleNamespace(dag_id="etl", run_id="run-1", output=output))
+    def run(xcoms=(), audits=(), output="text", driver=driver):
+        mocker.patch.object(command, "read_driver", return_value=driver)
+        mocker.patch.object(command, "read_run", return_value=RunRows("run-1", xcoms, audits))
+        command.lineage(SimpleNamespace(dag_id="etl", run_id=None, output=output))
         return capsys.readouterr().out
 
     return run
@@ -82,6 +87,38 @@ def test_a_refusal_is_shown_with_its_reader(run, reader, named):
     (line,) = [line for line in cells(run(audits=[refusal(reader)])) if line[0].startswith("denied")]
     assert line[:5] == ["denied (GET)", named, "extract", "return_value", "3"]
     assert line[-1] == "not-in-scope"
+
+
+@pytest.mark.parametrize(
+    ("reason", "trigger", "why"),
+    [
+        ("in-scope", None, "in the scope"),
+        ("producer", None, "its own output"),
+        ("caller", None, "triggered this run ('caller')"),
+        ("handed-over", ("etl", "run-1"), "handed over by go[2]"),
+        ("handed-over", ("web", "run-7"), "handed over by web.go[2] (run run-7)"),
+    ],
+)
+def test_a_read_is_shown_with_the_reason_that_permitted_it(run, reason, trigger, why):
+    by = {} if trigger is None else {"handed_over_by": TaskIdentity(*trigger, "go", 2)}
+    extra = {name: to_pointer(task) for name, task in by.items()}
+    row = replace(refusal(reason=reason, **extra), event="exclusive.read")
+    (line,) = [line for line in cells(run(audits=[row])) if line[0].startswith("read")]
+    assert line[-1] == why
+
+
+def test_a_payload_that_is_gone_is_not_called_sealed(run, xcom, driver):
+    row = xcom()
+    driver.payloads.clear()
+    (line,) = [line for line in cells(run([row])) if line[0] == "extract"]
+    assert line[2] == "payload gone"
+
+
+def test_a_store_that_cannot_be_checked_is_said_to_be(run, xcom):
+    missing = ConfigurationError("there is no connection.")
+    assert "not checked" not in run([xcom()])
+    assert "The store was not checked: there is no connection." in run([xcom()], driver=missing).splitlines()
+    assert json.loads(run([xcom()], driver=missing, output="json"))["unchecked"].endswith("no connection.")
 
 
 def test_a_refusal_without_method_and_reason_is_shown(run):

@@ -12,6 +12,7 @@ from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
 EARLY, LATE = datetime(2026, 11, 21, 10, 0, tzinfo=UTC), datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
 OWN = Clause("etl", "load", "run-1")
+TRIGGER = {"dag_id": "web", "run_id": "run-7", "task_id": "go", "map_index": -1}
 ANY_RUN = "load, store (any run), web:* (any run)"
 ASKED = {"dag_id": "etl", "run_id": "run-1", "task_id": "extract", "map_index": -1, "key": "return_value"}
 
@@ -38,7 +39,7 @@ def row(put):
 
 class TestOutputs:
     def read(self, *rows):
-        return outputs_of("etl", "run-1", rows)
+        return outputs_of("etl", "run-1", rows, now=LATE)
 
     def test_a_row_that_was_edited_is_named_and_hides_no_other(self, row):
         broken = dict(row().content) | {"size": "large"}
@@ -62,6 +63,11 @@ class TestOutputs:
         content["sealed_key"] = content.pop("wrapped_key")
         (output,) = self.read(row(content))
         assert output.state == "sealed_key"
+
+    def test_an_output_whose_time_is_over_is_expired(self, row, put, make_store):
+        expiring = put(into=make_store(ttl_seconds=3600)).to_row()
+        longer = put(into=make_store(ttl_seconds=3601)).to_row()
+        assert [output.state for output in self.read(row(expiring), row(longer))] == ["expired", "sealed"]
 
     def test_it_names_writer_time_size_place_and_readers(self, row):
         (output,) = self.read(row())
@@ -126,6 +132,7 @@ class TestAccesses:
             audit(map_index=0),
             audit(reason="unknown-reader"),
             audit(method="DELETE"),
+            audit(handed_over_by=TRIGGER),
             audit(reader=("etl", "run-1", "spy", 2)),
             audit(reader=("etl", "run-2", "spy", -1)),
             audit(reader=("other", "run-1", "spy", -1)),
@@ -151,6 +158,16 @@ class TestAccesses:
         (access,) = accesses(audit(**odd))
         assert access.count == 1
 
+    def test_a_read_tells_through_which_hand_over(self):
+        (access,) = accesses(audit("exclusive.read", reason="handed-over", handed_over_by=TRIGGER))
+        assert access.handed_over_by == TaskIdentity("web", "run-7", "go", -1)
+        assert access.to_json()["handed_over_by"] == TRIGGER
+
+    @pytest.mark.parametrize("odd", ["web.go", {}, TRIGGER | {"run_id": 7}])
+    def test_a_hand_over_that_cannot_be_read_is_left_out(self, odd):
+        (access,) = accesses(audit("exclusive.read", handed_over_by=odd))
+        assert access.handed_over_by is None
+
     def test_a_reader_who_is_not_known_is_nobody(self):
         (access,) = accesses(audit(reader=(None, None, None, None)))
         assert access.reader is None
@@ -170,4 +187,5 @@ class TestAccesses:
             "count": 1,
             "first": "2026-11-21T10:00:00+00:00",
             "last": "2026-11-21T10:00:00+00:00",
+            "handed_over_by": None,
         }

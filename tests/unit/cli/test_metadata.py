@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Column, DateTime, Integer, String, create_engine, e
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Mapper, Session, declarative_base
 
-from airflow_provider_exclusive.cli.metadata import read_run
+from airflow_provider_exclusive.cli.metadata import RunRows, read_run
 
 Base = declarative_base()
 NOON = datetime(2026, 11, 21, 12, 0)
@@ -107,10 +107,13 @@ def failure_of(dag_id, run_id):
 
 class TestMissing:
     def test_an_unknown_dag_comes_with_the_nearest(self, add):
-        assert failure_of("elt", "run-1").startswith("There is no Dag 'elt'; did you mean 'etl'?")
+        assert failure_of("elt", "run-1").startswith("Dag 'elt' is not in the metadata database; did you mean 'etl'?")
 
-    def test_an_unknown_dag_far_from_all_comes_with_the_list(self, add):
-        assert failure_of("zzzzz", "run-1") == "There is no Dag 'zzzzz'. List all with: airflow dags list"
+    def test_a_dag_that_was_never_parsed_says_where_to_look(self, add):
+        assert failure_of("zzzzz", "run-1") == (
+            "Dag 'zzzzz' is not in the metadata database. If its file is new, the Dag processor has not parsed it yet, or "
+            "could not: see airflow dags list-import-errors. List all with: airflow dags list"
+        )
 
     def test_an_unknown_run_comes_with_the_nearest(self, add):
         assert failure_of("etl", "run-2") == (
@@ -138,6 +141,17 @@ class TestMissing:
         assert failure_of("a; b", "x").endswith("airflow dags list-runs 'a; b'")
 
 
+class TestLatest:
+    def test_without_a_run_the_latest_of_the_dag_is_read(self, add):
+        add(DagRun(dag_id="etl", run_id="run-9"), DagRun(dag_id="web", run_id="last"), xcom(MARKED, run_id="run-9"))
+        found = read_run("etl", None)
+        assert (found.run_id, len(found.xcoms)) == ("run-9", 1)
+
+    def test_a_dag_that_never_ran_says_so(self, add):
+        add(DagModel(dag_id="new"))
+        assert failure_of("new", None) == "Dag 'new' has no runs."
+
+
 class TestUnreadable:
     @pytest.mark.parametrize("kind", [OperationalError, ProgrammingError])
     def test_a_database_that_fails_names_the_option(self, session, mocker, kind):
@@ -159,10 +173,10 @@ class TestUnreadable:
 
 class TestXComs:
     def read(self):
-        return read_run("etl", "run-1")[0]
+        return read_run("etl", "run-1").xcoms
 
     def test_a_run_without_outputs_has_none(self, add):
-        assert read_run("etl", "run-1") == ([], [])
+        assert read_run("etl", "run-1") == RunRows("run-1", [], [])
 
     def test_a_row_with_the_marker_is_read_whole(self, add):
         add(xcom(MARKED, task_id="extract", map_index=3, key="rows"))
@@ -198,7 +212,7 @@ class TestXComs:
 
 class TestAudit:
     def read(self, run_id="run-1"):
-        return read_run("etl", run_id)[1]
+        return read_run("etl", run_id).audits
 
     @pytest.mark.parametrize("kind", ["exclusive.read", "exclusive.denied", "exclusive.write_denied"])
     def test_each_event_of_the_run_is_read(self, add, kind):

@@ -1,0 +1,50 @@
+"""Find out which payloads of a run are gone from the store; reads none of them and needs no key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from airflow_provider_exclusive.cli.lineage_report import SEALED, Output
+from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.files import FilesDriver
+from airflow_provider_exclusive.storage.object_keys import is_own_object_key
+
+GONE: Final = "payload gone"
+_LOOKED_FOR: Final = 1000
+
+
+def mark_gone(outputs: Sequence[Output], driver: StorageDriver | ConfigurationError) -> tuple[list[Output], str | None]:
+    """
+    Return the outputs, those whose payload is gone with the state :data:`GONE`, and what could not be checked.
+
+    :param driver: or why there is none.
+    """
+    stored = {place: one.reference for place, one in enumerate(outputs) if one.state == SEALED and one.reference}
+    stored = {place: reference for place, reference in stored.items() if reference.at is not None}
+    try:
+        found = _look_for(stored, driver) if stored else {}
+    except (ConfigurationError, StorageError) as failure:
+        return list(outputs), f"The store was not checked: {failure}"
+    marked = [replace(one, state=GONE) if found.get(place) is False else one for place, one in enumerate(outputs)]
+    if len(found) == len(stored):
+        return marked, None
+    return marked, f"Only {len(found):,} of {len(stored):,} payloads were looked for in the store: {driver!r}."
+
+
+def _look_for(stored: Mapping[int, Reference], driver: StorageDriver | ConfigurationError) -> dict[int, bool]:
+    if isinstance(driver, ConfigurationError):
+        raise driver
+    if isinstance(driver, FilesDriver) and not driver.root.is_dir():
+        raise StorageError(f"there is no directory {driver.root} on this machine.")
+    # A row can be edited, so no other key than the output's own is looked for.
+    located = ((place, reference.coordinate, str(reference.at).partition(":")) for place, reference in stored.items())
+    own = {
+        place: key for place, xcom, (kind, _, key) in located if kind == driver.type and is_own_object_key(key, xcom)
+    }
+    keys = dict(islice(own.items(), _LOOKED_FOR))
+    return dict(zip(keys, driver.contains_many(list(keys.values())), strict=True))
