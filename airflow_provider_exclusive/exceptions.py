@@ -23,6 +23,12 @@ digest of either: messages end up in logs.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
 
 class ExclusiveError(Exception):
     """Base of all errors of this package; never raised itself."""
@@ -105,3 +111,21 @@ class PayloadNotFoundError(StorageError):
 
 class StorageUnavailableError(StorageError):
     """The payload store does not respond; the only error of this package that is worth a retry."""
+
+
+@contextmanager
+def naming_producer(task_ids: Collection[str | None]) -> Iterator[None]:
+    """
+    Name the task in the message of an error that says to clear "the producer task".
+
+    Whoever opens a payload knows what is wrong with it, but not whose it is.
+
+    :param task_ids: the tasks whose outputs are read; if there is not exactly one, the message stays as it is.
+    """
+    try:
+        yield
+    except ExclusiveError as failure:
+        known = [task_id for task_id in task_ids if task_id is not None]
+        if len(known) == 1 and failure.args:
+            failure.args = (str(failure.args[0]).replace("the producer task", f"task {known[0]!r}"), *failure.args[1:])
+        raise

@@ -63,7 +63,7 @@ def decide(
         raise AccessDeniedError(
             f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
             f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
-            f"re-run that task{_other_way(reader, reference)}."
+            f"re-run {reference.producer.task_id!r}{_other_way(reader, reference)}."
         )
     return permission
 

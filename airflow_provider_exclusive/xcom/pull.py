@@ -17,7 +17,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.access.hand_over_record import open_record
-from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError, EnvelopeError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError, EnvelopeError, naming_producer
 from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
@@ -41,14 +41,16 @@ def pull(rows: Sequence[Any], requested: Coordinate | None) -> list[Any]:
     """
     with failing_without_retry():
         running = running_task.current()
-        references = {
-            position: _checked_reference(row, requested, running)
-            for position, row in enumerate(rows)
-            if is_reference_row(row) and not is_escaped(row)
-        }
-        if requested is not None and requested.map_index is None:
-            _require_order_of_map_indexes(list(references.values()))
-        opened = dict(zip(references, _open(list(references.values()), running), strict=True))
+        with naming_producer({requested.task_id} if requested is not None else ()):
+            references = {
+                position: _checked_reference(row, requested, running)
+                for position, row in enumerate(rows)
+                if is_reference_row(row) and not is_escaped(row)
+            }
+            if requested is not None and requested.map_index is None:
+                _require_order_of_map_indexes(list(references.values()))
+        with naming_producer({reference.producer.task_id for reference in references.values()}):
+            opened = dict(zip(references, _open(list(references.values()), running), strict=True))
         return [
             opened[position] if position in opened else _plain_value(row, requested, running)
             for position, row in enumerate(rows)
@@ -155,7 +157,7 @@ def _plain_value(row: Any, requested: Coordinate | None, running: RunningTask | 
         raise EnvelopeError(
             f"Expected an exclusive output of task {producer!r}, found a plain value that the task did not write "
             "through this backend (but by REST, another backend or a subprocess, or before the task became exclusive). "
-            "Clear and re-run the task."
+            f"Clear and re-run task {producer!r}."
         )
     return _deserialize(row["value"] if is_reference_row(row) else row)
 

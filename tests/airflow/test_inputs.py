@@ -165,7 +165,7 @@ class TestWhatWasNotHandedOver:
         for record in (forged, {"keys": {}}, "garbage"):
             write_row(parent.dag_id, parent.run_id, "hand_over", record, key=RECORD_KEY)
             triggered.run(conf=conf)
-            outcomes.refused("rows", EnvelopeError, "'hand_over'", "Clear and re-run the task")
+            outcomes.refused("rows", EnvelopeError, "'hand_over'", "Clear and re-run task 'hand_over'")
 
     def test_triggering_another_run_withdraws_the_hand_over(self, outcomes, triggered):
         with a_dag() as dag:

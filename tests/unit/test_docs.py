@@ -219,5 +219,10 @@ class TestTables:
         assert len(message.replace(GAP, "")) > 10
         assert is_said(message)
 
+    def test_every_cure_names_the_task_to_clear_or_lets_the_reader_be_told(self):
+        cures = [found for text in templates() for found in re.findall(r"[Cc]lear and re-run (.+)", text)]
+        assert len(cures) > 15
+        assert [cure for cure in cures if not cure.startswith((GAP, "the producer", "task ", "its producer"))] == []
+
     def test_an_invented_message_would_be_noticed(self):
         assert not is_said("The moon is in the wrong place")

@@ -19,7 +19,29 @@ from airflow_provider_exclusive.exceptions import (
     StorageUnavailableError,
     UnknownKeyError,
     UnsupportedReferenceError,
+    naming_producer,
 )
+
+
+@pytest.mark.parametrize(
+    ("task_ids", "message"),
+    [
+        ({"extract"}, "Clear task 'extract'."),
+        ({"extract", "load"}, "Clear the producer task."),
+        ({None}, "Clear the producer task."),
+        ((), "Clear the producer task."),
+    ],
+)
+def test_the_task_to_clear_is_named_if_it_is_known(task_ids, message):
+    with pytest.raises(UnknownKeyError) as failed, naming_producer(task_ids):
+        raise UnknownKeyError("Clear the producer task.", key_id="3f9c")
+    assert (str(failed.value), failed.value.key_id) == (message, "3f9c")
+
+
+def test_an_error_without_a_message_stays_as_it_is():
+    with pytest.raises(CodecError) as failed, naming_producer({"extract"}):
+        raise CodecError
+    assert failed.value.args == ()
 
 
 def test_a_missing_payload_is_not_an_unavailable_store():

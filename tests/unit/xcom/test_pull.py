@@ -74,6 +74,29 @@ def mapped(put, producer):
     return lambda index: put(f"row {index}", producer=replace(producer, map_index=index)).to_row()
 
 
+class TestCures:
+    """A reader is told which task to clear."""
+
+    @pytest.mark.parametrize("change", [{"size": "large"}, {MARKER: 99}, {"codec": "other"}, {"wrapped_key": "AAAA"}])
+    def test_an_altered_row_names_the_task(self, load, row, requested, change):
+        with pytest.raises(EnvelopeError, match=r"lear and re-run task 'extract'"):
+            pull.pull([row | change], requested)
+
+    def test_an_altered_payload_names_the_task(self, load, row, requested, driver):
+        driver.payloads = {key: b"x" * len(payload) for key, payload in driver.payloads.items()}
+        with pytest.raises(EnvelopeError, match=r"Clear and re-run task 'extract' of that run\."):
+            pull.pull([row], requested)
+
+    def test_so_does_an_item_of_a_lazy_sequence(self, load, row, driver):
+        driver.payloads = {key: b"x" * len(payload) for key, payload in driver.payloads.items()}
+        with pytest.raises(EnvelopeError, match=r"Clear and re-run task 'extract' of that run\."):
+            pull.pull([row], None)
+
+    def test_a_denied_reader_is_told_what_to_clear(self, look, row, requested):
+        with pytest.raises(AccessDeniedError, match=r"then clear and re-run 'extract'"):
+            pull.pull([row], requested)
+
+
 class TestReadersWhoAreDenied:
     def test_a_task_outside_the_scope(self, look, row, requested):
         with pytest.raises(AccessDeniedError, match=r"etl.look .* may be read by: etl.load") as denied:
