@@ -122,14 +122,13 @@ def _shown(url: str) -> str:
 def _create_object_storage_driver(url: str, scheme: str, wrong: Callable[[str], ConfigurationError]) -> StorageDriver:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
+    from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver, installation_hint
 
     try:
         return ObjectStorageDriver(ObjectStoragePath(url))
     except (ImportError, ValueError) as unusable:
         raise wrong(
-            f"Airflow has no file system for {scheme}:// here. Install the provider of that store, for example with "
-            "pip install 'airflow-provider-exclusive[s3]' (or gcs, azure)"
+            f"Airflow has no file system for {scheme}:// here. {installation_hint(scheme).rstrip('.')}"
         ) from unusable
 
 

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 _PARALLEL_READS: Final = 16
-_EXTRAS: Final = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure"}
+_AMAZON, _GOOGLE, _AZURE = (
+    "'apache-airflow-providers-amazon[s3fs]'",
+    "apache-airflow-providers-google",
+    "apache-airflow-providers-microsoft-azure",
+)
+_PROVIDERS: Final = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), _AMAZON),
+    **dict.fromkeys(("gs", "gcs"), _GOOGLE),
+    **dict.fromkeys(("abfs", "abfss"), _AZURE),
+}
 _PASSING_ERRNOS: Final = frozenset(
     {errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNREFUSED, errno.ESTALE}
 )
@@ -150,7 +159,7 @@ class ObjectStorageDriver(StorageDriver):
         except (ImportError, ValueError) as failure:
             # ValueError is Airflow's word for a URL scheme that no installed provider serves.
             raise StorageError(
-                f"Object storage at {self._where} cannot be opened. {self._installation_hint()}"
+                f"Object storage at {self._where} cannot be opened. {installation_hint(self._protocol)}"
             ) from failure
 
     def _translated(self) -> AbstractContextManager[None]:
@@ -159,11 +168,13 @@ class ObjectStorageDriver(StorageDriver):
             lambda failure: {"where": self._where, "kind": type(failure).__name__, "conn_id": self._conn_id},
         )
 
-    def _installation_hint(self) -> str:
-        extra = _EXTRAS.get(self._protocol)
-        if extra is None:
-            return f"Install the Airflow provider that brings {self._protocol}:// URLs, or use another store."
-        return f"Install what {self._protocol}:// needs: pip install 'airflow-provider-exclusive[{extra}]'."
+
+def installation_hint(protocol: str) -> str:
+    """Return a sentence that says what to install for URLs of ``protocol``."""
+    provider = _PROVIDERS.get(protocol)
+    if provider is None:
+        return f"Install the Airflow provider that brings {protocol}:// URLs, or use another store."
+    return f"Install what {protocol}:// needs: pip install {provider}."
 
 
 def _read(file_system: Any, path: str) -> bytes | None:

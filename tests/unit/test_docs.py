@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from airflow_provider_exclusive import __all__ as public_names
 from airflow_provider_exclusive import config, exceptions
 from airflow_provider_exclusive.get_provider_info import get_provider_info
+from airflow_provider_exclusive.storage import object_storage
 from airflow_provider_exclusive.storage.redis.driver import RedisSettings
 from benchmarks import results, tables
 
@@ -223,6 +225,16 @@ class TestTables:
         cures = [found for text in templates() for found in re.findall(r"[Cc]lear and re-run (.+)", text)]
         assert len(cures) > 15
         assert [cure for cure in cures if not cure.startswith((GAP, "the producer", "task ", "its producer"))] == []
+
+    def test_no_message_installs_what_is_not_published(self):
+        assert [text for text in templates() if re.search(r"pip install\W+airflow-provider-exclusive", text)] == []
+
+    def test_what_a_message_installs_is_what_the_extras_install(self):
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+            "optional-dependencies"
+        ]
+        packages = {re.split("[<>=]", package)[0] for packages in extras.values() for package in packages}
+        assert {*object_storage._PROVIDERS.values()} <= {*packages, *map(repr, packages)}
 
     def test_an_invented_message_would_be_noticed(self):
         assert not is_said("The moon is in the wrong place")

@@ -67,7 +67,7 @@ class _Kind:
         """
         Import the packages.
 
-        :raises CodecError: naming the extra to install.
+        :raises CodecError: naming the package to install.
         """
         for name in self.needs:
             if sys.modules.get(name) is not None:
@@ -77,7 +77,7 @@ class _Kind:
             except ImportError as failure:
                 raise CodecError(
                     f"A value of {self.needs[0]} needs the package {name}, which cannot be imported here. "
-                    f"Install it with: pip install 'airflow-provider-exclusive[{self.needs[0]}]'."
+                    f"Install it with: pip install {name}."
                 ) from failure
 
 

@@ -171,7 +171,7 @@ class TestUnknownStores:
         )
         printed = output_of(program)
         assert "StorageError Object storage at s3://exclusive/prefix cannot be opened." in printed
-        assert "pip install 'airflow-provider-exclusive[s3]'" in printed
+        assert "pip install 'apache-airflow-providers-amazon[s3fs]'" in printed
 
     def test_a_protocol_that_no_provider_serves_says_so(self):
         refused(lambda: driver_at("memory://exclusive/prefix").retrieve(KEY), "Airflow provider that brings memory://")

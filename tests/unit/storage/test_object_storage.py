@@ -151,9 +151,9 @@ class TestOpening:
     @pytest.mark.parametrize(
         ("protocol", "cure"),
         [
-            ("s3", "pip install 'airflow-provider-exclusive[s3]'"),
-            ("gs", "pip install 'airflow-provider-exclusive[gcs]'"),
-            ("abfss", "pip install 'airflow-provider-exclusive[azure]'"),
+            ("s3", "pip install 'apache-airflow-providers-amazon[s3fs]'"),
+            ("gs", "pip install apache-airflow-providers-google"),
+            ("abfss", "pip install apache-airflow-providers-microsoft-azure"),
             ("hdfs", "Install the Airflow provider that brings hdfs:// URLs, or use another store."),
         ],
     )
