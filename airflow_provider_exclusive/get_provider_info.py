@@ -30,7 +30,7 @@ def get_provider_info():  # type: ignore[no-untyped-def]  # noqa: ANN201  # impo
         "integrations": [
             {
                 "integration-name": "Exclusive XCom",
-                "external-doc-url": "https://pypi.org/project/airflow-provider-exclusive/",
+                "external-doc-url": "https://github.com/airflow-provider-exclusive/airflow-provider-exclusive/tree/main/docs",
                 "tags": ["software"],
             }
         ],

@@ -56,6 +56,12 @@ class TestModule:
         assert get_provider_info() == INFO
 
 
+def test_the_documentation_is_that_of_the_repository():
+    (integration,) = INFO["integrations"]
+    urls = dict(url.split(", ") for url in metadata.metadata(DISTRIBUTION).get_all("Project-URL"))
+    assert integration["external-doc-url"] == f"{urls['Source']}/tree/main/docs"
+
+
 class TestAgainstAirflow:
     def test_the_installed_schema_refuses_a_missing_default(self):
         # So that the next test cannot pass by a schema that lets everything through.
