@@ -34,9 +34,10 @@ help: ## list these targets
 	@echo "usage: make TARGET [AIRFLOW=$(AIRFLOW)] [PYTHON=$(PYTHON)]"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# With a trap, Ctrl-C does not kill the shell: whether it was an error is for the demonstration to say.
 demo: $(VENV)/.package ## watch a real Airflow pass exclusive values [STORE=redis] [KEEP=1: leave the UI open]
 	@if [ "$(STORE)" = redis ]; then $(BIN)/python -m stack.system_packages redis; fi
-	@$(BIN)/python -m demo --store "$(STORE)" $(if $(KEEP),--keep)
+	@trap : INT; $(BIN)/python -m demo --store "$(STORE)" $(if $(KEEP),--keep)
 
 test: lint coverage integration ## everything: lint, unit tests, then the rest of the tests against the built wheel
 

@@ -19,6 +19,10 @@ from stack.metadata import XComRow
 from stack.processes import ServerFailedError
 
 _COLUMNS = ("task", "key", "type", "codec", "size", "stored in", "in database", "Airflow's own", "read by", "refused")
+_WHY_LARGER = (
+    "The row of a small value is larger than Airflow's own: it holds a reference of some 600 bytes, which says who may "
+    "read and how to decrypt. The row of a large value is smaller, because the value is in the store."
+)
 _RIGHT = frozenset({"size", "in database", "Airflow's own"})
 
 
@@ -39,6 +43,7 @@ def print_table(console: Console, stack: AirflowStack, outcomes: Sequence[Outcom
             table.add_row(*map(escape, line))
         table.add_section()
     console.print(table)
+    console.print(_WHY_LARGER, markup=False, highlight=False)
     for outcome in outcomes:
         for refusal in outcome.example.refusals:
             reason = refusal_reason(stack, outcome.example, outcome.run_id, refusal)
