@@ -24,7 +24,8 @@ public_key = {public_key}
 #   private_key_cmd = cat /run/secrets/exclusive_private_key
 #   private_key_secret = exclusive_private_key
 # (the second names a secret in the [secrets] backend), or set AIRFLOW__EXCLUSIVE__PRIVATE_KEY in the environment.
-# To rotate, first add the new private key after the old one (old,new), then put it first: docs/security.md."""
+# To change a key that is in use:
+# https://github.com/airflow-provider-exclusive/airflow-provider-exclusive/blob/main/docs/security.md#changing-the-key"""
 
 
 def keygen(args: Any) -> None:

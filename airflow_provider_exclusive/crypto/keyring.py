@@ -208,10 +208,7 @@ def parse_key(text: str, *, option: str) -> bytes:
 
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")
-HOW_TO_MAKE_A_KEY: Final = (
-    "Create a key pair with: airflow exclusive keygen; or a single key with: "
-    'python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
-)
+HOW_TO_MAKE_A_KEY: Final = "Create a key with: airflow exclusive keygen"
 
 
 def format_key(raw: bytes) -> str:

@@ -32,7 +32,13 @@ def test_the_text_can_be_pasted_into_airflow_cfg_as_it_is(generate):
 
 def test_it_says_who_gets_which_key_and_how_to_store_it(generate):
     said = generate("text")
-    for hint in ("API server", "worker needs only public_key", "private_key_cmd", "private_key_secret", "rotate"):
+    for hint in (
+        "API server",
+        "worker needs only public_key",
+        "private_key_cmd",
+        "private_key_secret",
+        "#changing-the-key",
+    ):
         assert hint in said
 
 
