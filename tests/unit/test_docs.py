@@ -1,19 +1,27 @@
 """README and docs say what the code does: examples, tables, messages, tests and commands that they name exist."""
 
 import ast
+import configparser
 import dataclasses
 import inspect
+import os
 import re
+import sqlite3
+import subprocess
+import time
 import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+from airflow.sdk import Connection
 
 from airflow_provider_exclusive import __all__ as public_names
 from airflow_provider_exclusive import config, exceptions
 from airflow_provider_exclusive.get_provider_info import get_provider_info
+from airflow_provider_exclusive.hooks import connections
 from airflow_provider_exclusive.storage import object_storage
+from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.redis.driver import RedisSettings
 from benchmarks import results, tables
 
@@ -21,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
+OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")
 ERRORS = (DOCS / "errors.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", ".github/SECURITY.md", "tests/README.md")),
@@ -185,6 +194,58 @@ class TestExamples:
         module, _, name = re.search(r"^xcom_backend = (.*)$", ini, flags=re.MULTILINE)[1].rpartition(".")
         path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         assert f"class {name}(" in path.read_text(encoding="utf-8")
+
+
+class TestCommands:
+    def test_exported_settings_are_those_of_the_readme(self):
+        exported = dict(re.findall(r"^export AIRFLOW__(\w+)=(.*)$", CONFIGURATION, flags=re.MULTILINE))
+        (ini,) = re.findall(r"^```ini\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+        parser = configparser.ConfigParser()
+        parser.read_string(ini)
+        assert {name: value.strip('"') for name, value in exported.items()} == {
+            f"{section}__{name}".upper(): value
+            for section in parser.sections()
+            for name, value in parser[section].items()
+        }
+
+    def test_the_connection_is_one_to_redis_with_tls(self):
+        (text,) = re.findall(r"^```json\n(.*?)^```", CONFIGURATION, flags=re.DOTALL | re.MULTILINE)
+        settings = connections.create_driver(Connection.from_json(text, conn_id="exclusive_default"))._settings
+        assert (settings.server, settings.username, settings.ssl) == ("redis.internal:6379", "airflow", True)
+        assert settings.ssl_ca_certs.endswith(".pem")
+        (url,) = re.findall(r"`(exclusive://\S+ssl=true)`", CONFIGURATION)
+        by_url = connections.create_driver(Connection.from_uri(url.replace("host", "redis.internal"), "x"))._settings
+        assert (by_url.server, by_url.username, by_url.ssl) == ("redis.internal:6379", "login", True)
+
+    def test_old_files_go_and_all_others_stay(self, tmp_path):
+        (commands,) = re.findall(r"^```sh\n(find .*?)^```", OPERATIONS, flags=re.DOTALL | re.MULTILINE)
+        driver = FilesDriver(tmp_path / "exclusive")
+        for key in ("v1/old/a/1", "v1/mixed/a/1", "v1/mixed/a/2"):
+            driver.store(key, b"sealed", ttl_seconds=None)
+        expired = time.time() - config.DEFAULTS["ttl_seconds"] - 120
+        for key in ("v1/old/a/1", "v1/mixed/a/1"):
+            os.utime(driver.root / key, (expired, expired))
+
+        subprocess.run(
+            ["sh", "-ec", commands], check=True, env={"AIRFLOW_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        )
+
+        assert [stored.key for stored in driver.scan()] == ["v1/mixed/a/2"]
+        assert [path.name for path in (driver.root / "v1").iterdir()] == ["mixed"]
+        driver.store("v1/old/a/2", b"sealed", ttl_seconds=None)
+
+    def test_the_query_before_uninstalling_finds_references_by_dag(self):
+        (query,) = re.findall(r"```sql\n(.*?)```", OPERATIONS, flags=re.DOTALL)
+        database = sqlite3.connect(":memory:")
+        database.execute("CREATE TABLE xcom (dag_id, value JSON, timestamp)")
+        rows = [("etl", '{"__exclusive__": 1}', "a"), ("etl", '{"__exclusive__": 1}', "b"), ("web", '"plain"', "c")]
+        database.executemany("INSERT INTO xcom VALUES (?, ?, ?)", rows)
+        assert database.execute(query).fetchall() == [("etl", 2, "b")]
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+    def test_no_password_is_on_a_command_line(self, page):
+        blocks = re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        assert [block for block in blocks if re.search(r"password|://\w*:\S+@", block)] == []
 
 
 class TestTables:
