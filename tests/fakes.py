@@ -38,7 +38,7 @@ class InMemoryDriver(StorageDriver):
         for one, payload in zip(wanted, found, strict=True):
             one.sink.restart()
             if payload is not None:
-                one.sink.write(payload)
+                one.sink.write(payload if one.size is None else payload[: one.size + 1])
 
     def delete(self, key: str) -> None:
         check_object_key(key)

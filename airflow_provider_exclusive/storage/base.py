@@ -45,7 +45,9 @@ class Wanted:
     An object to be read.
 
     :param sink: where its bytes go; nothing is written to it if the object is not there.
-    :param size: how many bytes are expected, or None. More or fewer may come, for the sink to judge.
+    :param size: how many bytes are expected; None means all that are there. A driver reads at most one more, by which
+        the sink notices a larger object: what somebody put into a store does not decide how much is read. Fewer may
+        come, and an object without any may look like a missing one.
     """
 
     key: str
@@ -104,7 +106,7 @@ class StorageDriver(ABC):
     @abstractmethod
     def read_many(self, wanted: Sequence[Wanted]) -> None:
         """
-        Pass the bytes of objects on as they come.
+        Pass the bytes of objects on as they come, for each at most one more than its expected size.
 
         :raises StorageUnavailableError: if a retry may help.
         :raises StorageError: if it will not.

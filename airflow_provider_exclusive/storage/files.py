@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
-from airflow_provider_exclusive.storage.base import Payload, Sink, StorageDriver, StoredPayload, Wanted, chunks_of
+from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, chunks_of
 from airflow_provider_exclusive.storage.errors import Meaning, has_errno, translated
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
@@ -111,7 +111,7 @@ class FilesDriver(StorageDriver):
         with self._translated("read"):
             for path, one in zip(paths, wanted, strict=True):
                 self._check_folders(path)
-                _read(path, one.sink)
+                _read(path, one)
 
     def delete(self, key: str) -> None:
         """Remove the file, and the directories that it leaves empty."""
@@ -128,6 +128,7 @@ class FilesDriver(StorageDriver):
         """Yield the files below the deepest directory that ``prefix`` names."""
         check_prefix(prefix)
         with self._translated("list"):
+            self._check_folders(self._root / f"{prefix}any")  # the folders that it names
             for key, size in _walk(self._root, prefix.rpartition("/")[0]):
                 if key.startswith(prefix) and is_object_key(key):
                     yield StoredPayload(key, size)
@@ -207,7 +208,8 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _read(path: Path, sink: Sink) -> None:
+def _read(path: Path, wanted: Wanted) -> None:
+    sink = wanted.sink
     sink.restart()
     descriptor = _open_regular(path)
     if descriptor is None:
@@ -215,6 +217,8 @@ def _read(path: Path, sink: Sink) -> None:
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - it has a descriptor, not a path
         sink.write(b"")  # it is there, if empty
         left = os.fstat(descriptor).st_size  # no further, should somebody be appending to it
+        if wanted.size is not None:
+            left = min(left, wanted.size + 1)
         buffer = memoryview(bytearray(min(_READ_BYTES, left)))
         while left and (count := file.readinto(buffer[:left])):
             sink.write(buffer[:count])

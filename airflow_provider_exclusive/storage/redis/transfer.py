@@ -65,30 +65,28 @@ def read_many(client: Redis, wanted: Sequence[Wanted]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One command and where the bytes of its reply go; ``size`` is 0 where it is not known."""
+    """One command and where the bytes of its reply go; ``most`` is how many may come, None for all that are there."""
 
     command: tuple[str | int, ...]
     sink: Sink
-    size: int
-    is_whole: bool
+    most: int | None
 
 
 def _parts(one: Wanted) -> Iterator[_Part]:
-    size = one.size or 0
-    if size <= _BLOCK_BYTES:
-        yield _Part(("GET", one.key), one.sink, size, is_whole=True)
+    if one.size is None:
+        yield _Part(("GET", one.key), one.sink, most=None)
         return
-    for begin in range(0, size, _BLOCK_BYTES):
-        end = begin + _BLOCK_BYTES
-        # The last one asks for whatever there is, so that bytes that somebody added are seen.
-        yield _Part(("GETRANGE", one.key, begin, end - 1 if end < size else -1), one.sink, _BLOCK_BYTES, is_whole=False)
+    most = one.size + 1  # so that bytes that somebody added are noticed
+    for begin in range(0, most, _BLOCK_BYTES):
+        end = min(begin + _BLOCK_BYTES, most)
+        yield _Part(("GETRANGE", one.key, begin, end - 1), one.sink, most=end - begin)
 
 
 def _batches(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
     batch: list[_Part] = []
     for part in parts:
-        size = sum(one.size for one in batch)
-        if batch and (len(batch) == _BATCH_COMMANDS or size + part.size > _BLOCK_BYTES):
+        size = sum(one.most or 0 for one in (*batch, part))
+        if batch and (len(batch) == _BATCH_COMMANDS or size > _BLOCK_BYTES):
             yield batch
             batch = []
         batch.append(part)
@@ -140,8 +138,10 @@ class _Replies:
             size = self._size()
             if size is None:
                 continue
-            if part.is_whole:
+            if part.most is None:
                 part.sink.write(b"")  # it is there, if empty
+            elif size > part.most:
+                raise _protocol_error(f"{size} bytes came where {part.most} were asked for")
             self._take(size, part.sink.write)
             self._end_value()
 

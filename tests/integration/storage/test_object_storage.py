@@ -7,8 +7,9 @@ import time
 import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage.base import Wanted
 from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
-from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
+from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
 from tests import services
 from tests.programs import output_of
 
@@ -94,6 +95,12 @@ class TestOnS3(StorageDriverContract):
     def driver(self, s3, connect):
         connect(s3.endpoint_url)
         return driver_at(f"s3://{s3.bucket}/prefix-{os.urandom(4).hex()}", "aws_default")
+
+    def test_an_emptied_object_is_no_failure_of_the_store(self, driver):
+        driver.store(KEY, b"", ttl_seconds=None)
+        sink = Collected()
+        driver.read_many([Wanted(KEY, sink, 7)])
+        assert sink.received == b""
 
     def test_a_whole_bucket_can_be_the_root(self, driver, s3):
         whole = driver_at(f"s3://{s3.bucket}", "aws_default")

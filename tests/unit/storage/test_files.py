@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Wanted
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.testing import KEY, StorageDriverContract, start_in_child
+from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
 
 NOBODY = 65534
 
@@ -207,6 +207,36 @@ class TestAtRest:
         driver.read_many([Wanted(KEY, SimpleNamespace(restart=seen.clear, write=write))])
         assert b"".join(seen).startswith(b"payload")
         assert len(b"".join(seen)) <= len(b"payload") + len(b"more")
+
+    def test_of_a_file_that_grew_no_more_than_a_byte_is_read(self, root, driver):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        with (root / KEY).open("r+b") as file:
+            file.truncate(1 << 40)  # takes no space, and would take hours to read
+        sink = Collected()
+        driver.read_many([Wanted(KEY, sink, 7)])
+        assert sink.received == b"payload\0"
+
+    def test_a_folder_that_is_a_link_is_not_scanned(self, root, driver, tmp_path):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        (root / "v1").rename(tmp_path / "outside")
+        (root / "v1").symlink_to(tmp_path / "outside")
+        for prefix in ("v1/", "v1/etl/extract/"):
+            with pytest.raises(StorageError, match=r"v1 .*symbolic link"):
+                list(driver.scan(prefix))
+        assert list(driver.scan("v1")) == []
+
+    @pytest.mark.parametrize("act", ["store", "read", "delete", "scan"])
+    def test_a_folder_that_is_a_pipe_is_refused_unopened(self, root, driver, act):
+        root.mkdir()
+        os.mkfifo(root / "v1")
+        acts = {
+            "store": lambda: driver.store(KEY, b"payload", ttl_seconds=None),
+            "read": lambda: driver.retrieve_many([KEY]),
+            "delete": lambda: driver.delete(KEY),
+            "scan": lambda: list(driver.scan("v1/")),
+        }
+        with pytest.raises(StorageError, match="Expected a directory"):
+            acts[act]()
 
     def test_files_and_folders_belong_to_their_owner_alone(self, root, driver):
         previous = os.umask(0)

@@ -232,11 +232,18 @@ class TestObjects:
         driver.read_many([Wanted(KEY, Sink()) for _ in range(20)])
         assert writers == {threading.get_ident()}
 
+    @pytest.mark.parametrize("size", [0, 7])
+    def test_no_more_is_asked_for_than_one_byte_too_many(self, driver_on, mocker, size):
+        file_system, sink = mocker.Mock(cat_file=mocker.Mock(return_value=b"payload" * 9)), Collected()
+        driver_on(file_system).read_many([Wanted(KEY, sink, size)])
+        file_system.cat_file.assert_called_once_with(f"bucket/prefix/{KEY}", start=0, end=size + 1)
+        assert sink.received == (b"payload" * 9)[: size + 1]
+
     def test_objects_are_read_side_by_side(self, driver_on):
         together = threading.Barrier(4, timeout=20)
 
         class Waiting(Failing):
-            def cat_file(self, path):
+            def cat_file(self, path, **limits):
                 together.wait()
                 return b"payload"
 

@@ -136,6 +136,13 @@ class TestRefusals:
         with pytest.raises(exceptions.InvalidResponse, match="longer than its length"):
             read(Scripted(b"$5\r\nvalueXX"), "key")
 
+    @pytest.mark.parametrize(("size", "reply"), [(3, bulk(b"value")), (2 * MIB, b"$%d\r\n" % (MIB + 1))])
+    def test_more_than_was_asked_for_is_not_taken(self, size, reply):
+        sink = Collected()
+        with pytest.raises(exceptions.InvalidResponse, match="bytes came where"):
+            read(Scripted(reply), "key", sinks=[sink], sizes=[size])
+        assert sink.received is None
+
     def test_a_line_without_an_end_is_given_up(self):
         with pytest.raises(exceptions.InvalidResponse, match="does not end"):
             read(Scripted(b"$" * 200_000), "key")
@@ -246,7 +253,7 @@ class TestReads:
         assert read(Scripted(bulk(b"")), "key") == [b""]
 
     def test_a_large_key_that_is_gone_brings_nothing(self):
-        assert read(Scripted(bulk(b"") * 3), "key", sizes=[3 * MIB]) == [None]
+        assert read(Scripted(bulk(b"") * 3), "key", sizes=[3 * MIB - 1]) == [None]
 
     def test_each_sink_begins_anew(self):
         sink = Collected()
@@ -280,11 +287,16 @@ class TestReads:
 
 
 class TestCommands:
-    @pytest.mark.parametrize("size", [None, 0, 7, MIB])
-    def test_up_to_a_block_is_asked_for_whole(self, size):
+    def test_what_may_have_any_size_is_asked_for_whole(self):
         redis = Scripted(bulk(b"value"))
-        read(redis, "key", sizes=[size])
+        read(redis, "key", sizes=[None])
         assert redis.sent == command(b"GET", b"key")
+
+    @pytest.mark.parametrize("size", [0, 7, MIB - 1])
+    def test_one_byte_more_than_expected_is_asked_for(self, size):
+        redis = Scripted(bulk(b""))
+        read(redis, "key", sizes=[size])
+        assert redis.sent == command(b"GETRANGE", b"key", b"0", b"%d" % size)
 
     def test_more_than_a_block_is_asked_for_in_blocks(self):
         redis = Scripted(bulk(b"a"), bulk(b"b"), bulk(b"c"))
@@ -293,18 +305,18 @@ class TestCommands:
             [
                 command(b"GETRANGE", b"key", b"0", b"1048575"),
                 command(b"GETRANGE", b"key", b"1048576", b"2097151"),
-                command(b"GETRANGE", b"key", b"2097152", b"-1"),
+                command(b"GETRANGE", b"key", b"2097152", b"2097153"),
             ]
         )
 
-    def test_the_last_block_asks_for_whatever_was_added(self):
-        redis = Scripted(bulk(b"a"), bulk(b"b"))
-        read(redis, "key", sizes=[2 * MIB])
-        assert redis.sent.endswith(command(b"GETRANGE", b"key", b"1048576", b"-1"))
+    def test_full_blocks_are_followed_by_one_byte(self):
+        redis = Scripted(bulk(b"a"), bulk(b"b"), bulk(b""))
+        assert read(redis, "key", sizes=[2 * MIB]) == [b"ab"]
+        assert redis.sent.endswith(command(b"GETRANGE", b"key", b"2097152", b"2097152"))
 
     def test_two_blocks_are_on_their_way_and_no_more(self):
         redis = Scripted(*[bulk(b"block")] * 4)
-        read(redis, "key", sizes=[4 * MIB])
+        read(redis, "key", sizes=[4 * MIB - 1])
         assert redis.events == ["send", "send", "receive", "send", "receive", "send", "receive", "receive"]
 
     def test_small_keys_are_asked_for_together(self):
@@ -318,7 +330,7 @@ class TestCommands:
         assert redis.events[:2] == ["send", "send"]
         assert found == [b"x"] * 200 + [b"y"]
 
-    @pytest.mark.parametrize(("size", "batches"), [(MIB // 2, 1), (MIB // 2 + 1, 2)])
+    @pytest.mark.parametrize(("size", "batches"), [(MIB // 2 - 1, 1), (MIB // 2, 2)])
     def test_a_batch_is_no_larger_than_a_block(self, size, batches):
         redis = Scripted(bulk(b"a") + bulk(b"b"))
         read(redis, "a", "b", sizes=[size, size])
