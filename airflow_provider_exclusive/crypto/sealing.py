@@ -12,11 +12,12 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from airflow_provider_exclusive.buffers import Chunk, fresh_memory
-from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.exceptions import CodecError, EnvelopeError
 
 KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
@@ -24,7 +25,7 @@ MAX_PAYLOAD_BYTES: Final = 2**31 - 1 - TAG_BYTES
 """The largest encoded value that the cipher seals, in bytes (OpenSSL's limit, see ``cryptography``'s ``AESGCM``)."""
 
 _CHUNK_BYTES: Final = 1 << 18  # small enough to stay in the processor's cache
-# A data key seals exactly one payload, so a fixed nonce is never reused under a key (NIST SP 800-38D, section 8).
+# A data key seals exactly one value, so a fixed nonce is never reused under a key (NIST SP 800-38D, section 8).
 _PAYLOAD_NONCE: Final = bytes(12)
 
 
@@ -37,8 +38,9 @@ class Sealing:
     """
     A payload that is sealed while it is read: encrypted piece by piece, into a buffer that the next piece overwrites.
 
-    It can be iterated again, for a second attempt to store it, and then yields the same bytes. The memory of the pieces
-    must not change meanwhile.
+    It can be iterated again, for a second attempt to store it, and then yields the same bytes or fails: two plain texts
+    under one data key and nonce would give both away. What another thread changes before it was sealed is sealed as it
+    is then.
 
     :param pieces: the encoded value, in one or more pieces; joining them would copy it.
     :param data_key: a fresh data key.
@@ -49,20 +51,44 @@ class Sealing:
         self._pieces, self._context = pieces, context
         self._cipher = Cipher(AES256(data_key), GCM(_PAYLOAD_NONCE))
         self._size = sum(map(len, pieces))
+        # Fingerprints of what was sealed: GMAC costs next to nothing, and nobody sees its key or its results.
+        self._gmac = AESGCM(new_data_key())
+        self._fingerprints: list[bytes] = []
 
     def __len__(self) -> int:
         return self._size + TAG_BYTES
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
+        """
+        Yield the sealed pieces.
+
+        :raises CodecError: if the memory of a piece changed after it was sealed for an earlier attempt.
+        """
         encryptor = self._cipher.encryptor()
         encryptor.authenticate_additional_data(self._context)
         buffer = memoryview(bytearray(min(_CHUNK_BYTES, self._size)))
+        for number, chunk in enumerate(self._chunks()):
+            sealed = buffer[: encryptor.update_into(chunk, buffer)]
+            self._check_is_same(number, sealed)
+            yield sealed
+        encryptor.finalize()
+        yield encryptor.tag
+
+    def _chunks(self) -> Iterator[memoryview]:
         for piece in self._pieces:
             view = memoryview(piece)
             for begin in range(0, len(view), _CHUNK_BYTES):
-                yield buffer[: encryptor.update_into(view[begin : begin + _CHUNK_BYTES], buffer)]
-        encryptor.finalize()
-        yield encryptor.tag
+                yield view[begin : begin + _CHUNK_BYTES]
+
+    def _check_is_same(self, number: int, sealed: memoryview) -> None:
+        fingerprint = self._gmac.encrypt(_PAYLOAD_NONCE, b"", sealed)
+        if number == len(self._fingerprints):
+            self._fingerprints.append(fingerprint)
+        elif fingerprint != self._fingerprints[number]:
+            raise CodecError(
+                "The value changed while it was being stored, and the first attempt to store it failed: another thread "
+                "writes to its memory, so it cannot be sealed a second time. Push a copy of it."
+            )
 
 
 class Opening:

@@ -30,7 +30,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
 from airflow_provider_exclusive.store import purge
-from tests.fakes import FailingDriver
+from tests.fakes import FailingDriver, InMemoryDriver
 
 INTRUDER = TaskIdentity("etl", "run-1", "intruder")
 
@@ -194,6 +194,44 @@ def test_sealing_again_gives_the_same_bytes():
     first, second = (b"".join(map(bytes, sealed)) for _ in range(2))
     assert first == second
     assert len(first) == len(sealed) == 300_001 + sealing.TAG_BYTES
+
+
+class LosingReplies(InMemoryDriver):
+    """Keeps every upload, and repeats the first after calling ``meanwhile``, as a driver does after a lost reply."""
+
+    def __init__(self, meanwhile):
+        super().__init__()
+        self.meanwhile, self.sent = meanwhile, [bytearray(), bytearray()]
+
+    def store(self, key, payload, *, ttl_seconds):
+        for sent in self.sent:
+            for piece in payload:
+                sent.extend(piece)
+            self.meanwhile()
+        super().store(key, payload, ttl_seconds=ttl_seconds)
+
+
+@pytest.mark.parametrize("begin", [0, 200_000, 999_999])
+def test_a_repeated_upload_never_seals_two_values_under_one_key(make_store, producer, scope, begin):
+    memory = bytearray(1_000_000)
+
+    def overwrite():
+        memory[begin:] = b"x" * len(memory[begin:])
+
+    driver = LosingReplies(overwrite)
+    with pytest.raises(CodecError, match="changed while it was being stored"):
+        make_store(driver=driver).put_encoded(
+            [memoryview(memory)], codec="msgpack", length=None, producer=producer, key="k", scope=scope
+        )
+    first, second = driver.sent
+    assert len(first) == 1_000_016
+    assert first.startswith(second)
+    assert driver.payloads == {}
+
+
+def test_a_repeated_upload_of_the_same_value_opens(make_store, put, consumer):
+    store = make_store(driver=LosingReplies(lambda: None))
+    assert store.get(put("x" * 1_000_000, into=store), reader=consumer) == "x" * 1_000_000
 
 
 def test_a_lost_payload_names_the_task_to_clear(store, put, consumer):

@@ -18,7 +18,7 @@ from airflow_provider_exclusive.crypto.sealing import (
     open_sealed,
     seal,
 )
-from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.exceptions import CodecError, EnvelopeError
 
 KEY, OTHER_KEY = (hashlib.sha256(name).digest() for name in (b"a key", b"another key"))
 CONTEXT = b"etl/run-1/extract"
@@ -168,6 +168,29 @@ def test_it_is_aes_256_gcm_with_a_nonce_of_zeros(size):
 def test_it_says_how_long_it_will_be():
     sealing = Sealing([b"abc", memoryview(b"de")], data_key=KEY, context=CONTEXT)
     assert len(sealing) == len(b"".join(map(bytes, sealing))) == 5 + TAG_BYTES
+
+
+@pytest.mark.parametrize("changed", [0, 300_000, 599_999])
+def test_memory_that_changed_is_not_sealed_under_the_same_key(changed):
+    memory = bytearray(600_000)
+    sealing = Sealing([b"first", memoryview(memory)], data_key=KEY, context=CONTEXT)
+    first = b"".join(map(bytes, sealing))
+    memory[changed] = 1
+    second = []
+    with pytest.raises(CodecError, match=r"changed while it was being stored.*Push a copy"):
+        second.extend(map(bytes, sealing))
+    assert first.startswith(b"".join(second)), "what differs must not leave the process"
+
+
+def test_what_was_not_sealed_yet_may_change():
+    memory = bytearray(600_000)
+    sealing = Sealing([memory], data_key=KEY, context=CONTEXT)
+    broken_off = bytes(next(iter(sealing)))
+    memory[-1] = 1
+    sealed = b"".join(map(bytes, sealing))
+    assert sealed.startswith(broken_off)
+    assert open_sealed(sealed, data_key=KEY, context=CONTEXT) == memory
+    assert b"".join(map(bytes, sealing)) == sealed
 
 
 def test_sealing_overwrites_one_buffer():
