@@ -7,11 +7,14 @@ Every process that reads or writes exclusive outputs must see the same directory
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -21,7 +24,11 @@ from airflow_provider_exclusive.storage.errors import Meaning, has_errno, transl
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
 
 # No object key has a segment that begins with a dot, so a temporary file can never be taken for an object.
-_TEMPORARY_PREFIX: Final = ".writing-"
+TEMPORARY_PREFIX: Final = ".writing-"
+LEAST_LEFTOVER_SECONDS: Final = 3600
+"""How long nobody must have written to a temporary file before it counts as left."""
+
+_MOST_FILES_EXAMINED: Final = 100_000
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _READ_BYTES: Final = 1 << 18
@@ -62,6 +69,22 @@ _ERRORS: Final = (
     ),
     Meaning(OSError, f"{_PROBLEM} Check the directory, or name another in [exclusive] storage."),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """
+    Files that writers did not finish, because they were killed.
+
+    :param size: bytes, together.
+    :param oldest_seconds: the age of the oldest.
+    :param is_complete: False if the directory holds more files than were examined.
+    """
+
+    count: int
+    size: int
+    oldest_seconds: float
+    is_complete: bool
 
 
 class FilesDriver(StorageDriver):
@@ -129,9 +152,25 @@ class FilesDriver(StorageDriver):
         check_prefix(prefix)
         with self._translated("list"):
             self._check_folders(self._root / f"{prefix}any")  # the folders that it names
-            for key, size in _walk(self._root, prefix.rpartition("/")[0]):
+            for key, status in _walk(self._root, prefix.rpartition("/")[0]):
                 if key.startswith(prefix) and is_object_key(key):
-                    yield StoredPayload(key, size)
+                    yield StoredPayload(key, status.st_size)
+
+    def find_leftovers(self) -> Leftovers:
+        """Return what killed writers left: unfinished files that nobody has written to for an hour."""
+        with self._translated("list"):
+            now, every = time.time(), _walk(self._root, "")
+            left = [
+                status
+                for key, status in itertools.islice(every, _MOST_FILES_EXAMINED)
+                if _is_temporary(key) and now - status.st_mtime > LEAST_LEFTOVER_SECONDS
+            ]
+            return Leftovers(
+                count=len(left),
+                size=sum(status.st_size for status in left),
+                oldest_seconds=max((now - status.st_mtime for status in left), default=0),
+                is_complete=next(every, None) is None,
+            )
 
     def _path(self, key: str) -> Path:
         check_object_key(key)
@@ -146,7 +185,7 @@ class FilesDriver(StorageDriver):
                 raise StorageError(f"{folder} is a symbolic link, which is not followed. Replace it by a directory.")
 
     def _open_temporary(self, directory: Path) -> tuple[Path, int]:
-        temporary = directory / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        temporary = directory / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
         for _ in range(_PLACING_ATTEMPTS):
             _make_directory(directory)
             # A prune can only take the directory while it is empty: once this file exists, it stays.
@@ -248,16 +287,21 @@ def _open_regular(path: Path) -> int | None:
     raise StorageError(_NO_FILE.format(path=path))
 
 
-def _walk(root: Path, folder: str) -> Iterator[tuple[str, int]]:
+def _is_temporary(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+
+
+def _walk(root: Path, folder: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
-        entries = list(os.scandir(root / folder))
+        listed = os.scandir(root / folder)
     except FileNotFoundError:
         # Nothing was stored yet, or it was pruned since its parent was listed.
         return
-    for entry in entries:
-        key = f"{folder}/{entry.name}" if folder else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, key)
-        elif entry.is_file(follow_symlinks=False):
-            with suppress(FileNotFoundError):
-                yield key, entry.stat(follow_symlinks=False).st_size
+    with listed as entries:
+        for entry in entries:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(root, key)
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    yield key, entry.stat(follow_symlinks=False)

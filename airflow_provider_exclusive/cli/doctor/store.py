@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from airflow_provider_exclusive.cli.doctor.facts import Facts
-from airflow_provider_exclusive.cli.doctor.report import Area, Finding
+from airflow_provider_exclusive.cli.doctor.report import Area, Finding, Severity
 from airflow_provider_exclusive.cli.doctor.usage import describe_usage
 from airflow_provider_exclusive.config import Settings
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.storage.base import StorageDriver
-from airflow_provider_exclusive.storage.files import FilesDriver
+from airflow_provider_exclusive.storage.files import LEAST_LEFTOVER_SECONDS, TEMPORARY_PREFIX, FilesDriver
 from airflow_provider_exclusive.storage.round_trip import measure_round_trip
 
 _STORE: Final = Area("store")
@@ -35,11 +36,14 @@ def check(facts: Facts) -> Iterator[Finding]:
             "Check [exclusive] conn_id or storage, and that the connection it names exists in this deployment.",
         )
         return
-    yield _check_round_trip(facts.driver)
+    tried = _check_round_trip(facts.driver)
+    yield tried
     if isinstance(facts.driver, FilesDriver):
         yield from _check_sharing(facts, facts.settings)
         yield from _check_directory(facts.driver.root)
         yield from _check_space(facts.driver)
+        if tried.severity is not Severity.ERROR:
+            yield from _check_leftovers(facts.driver)
     if facts.driver.type == "object" and facts.settings.ttl_seconds is not None:
         yield _STORE.ok(
             "lifecycle",
@@ -127,4 +131,24 @@ def _check_space(driver: FilesDriver) -> Iterator[Finding]:
             f"{space.used / usable:.0%} of the file system of {driver.root} ({usable:,} bytes) is in use. "
             f"{describe_usage(driver)}",
             "Free or add space: once it is full, pushes fail. Delete files older than [exclusive] ttl_seconds.",
+        )
+
+
+def _check_leftovers(driver: FilesDriver) -> Iterator[Finding]:
+    try:
+        left = driver.find_leftovers()
+    except StorageError as failure:
+        yield _STORE.warning(
+            "leftovers",
+            f"Could not look for files that killed writers left: {failure}",
+            f"Run this command as the user to whom all of {driver.root} belongs.",
+        )
+        return
+    if left.count:
+        yield _STORE.warning(
+            "leftovers",
+            f"{'' if left.is_complete else 'At least '}{left.count:,} files in {driver.root} ({left.size:,} bytes) are "
+            f"what killed writers left; the oldest is {left.oldest_seconds / 3600:,.0f} hours old.",
+            f"Nobody reads them: find {shlex.quote(str(driver.root))} -type f -name '{TEMPORARY_PREFIX}*' "
+            f"-mmin +{LEAST_LEFTOVER_SECONDS // 60} -delete",
         )

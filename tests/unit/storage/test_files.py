@@ -6,14 +6,16 @@ import resource
 import stat
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.storage import files
 from airflow_provider_exclusive.storage.base import Wanted
-from airflow_provider_exclusive.storage.files import FilesDriver
+from airflow_provider_exclusive.storage.files import FilesDriver, Leftovers
 from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
 
 NOBODY = 65534
@@ -37,6 +39,12 @@ def become_nobody() -> None:
 
 def files_below(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file()]
+
+
+def leave_half_written(path: Path, content: bytes, age: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (time.time() - age,) * 2)
 
 
 class TestFilesDriver(StorageDriverContract):
@@ -145,6 +153,33 @@ class TestAtRest:
         assert [stored.key for stored in driver.scan(KEY.rpartition("/")[0] + "/")] == [KEY]
         with pytest.raises(StorageError, match="Refusing the object key"):
             driver.retrieve(KEY.rpartition("/")[0] + "/.writing-0123456789abcdef")
+
+    def test_what_killed_writers_left_is_counted(self, root, driver):
+        driver.store(KEY, b"payload", ttl_seconds=None)
+        hour = 3600
+        for name, age in (("a", 2 * hour), ("b", 30 * hour), ("fresh", hour / 2)):
+            leave_half_written((root / KEY).parent / f".writing-{name}", b"x" * 100, age)
+        os.utime(root / KEY, (0, 0))
+        found = driver.find_leftovers()
+        assert (found.count, found.size, found.is_complete) == (2, 200, True)
+        assert 30 * hour <= found.oldest_seconds < 31 * hour
+
+    def test_a_store_that_does_not_exist_yet_has_no_leftovers(self, driver):
+        assert driver.find_leftovers() == Leftovers(count=0, size=0, oldest_seconds=0, is_complete=True)
+
+    def test_the_search_for_leftovers_ends(self, root, driver, mocker):
+        mocker.patch.object(files, "_MOST_FILES_EXAMINED", 3)
+        for name in "abcd":
+            leave_half_written(root / f"v1/.writing-{name}", b"", 7200)
+        found = driver.find_leftovers()
+        assert (found.count, found.is_complete) == (3, False)
+
+    def test_a_link_is_no_leftover(self, root, driver, tmp_path):
+        leave_half_written(tmp_path / "outside/.writing-a", b"x", 7200)
+        root.mkdir()
+        (root / "v1").symlink_to(tmp_path / "outside")
+        (root / ".writing-b").symlink_to(tmp_path / "outside/.writing-a")
+        assert driver.find_leftovers().count == 0
 
     def test_a_reader_never_sees_part_of_a_payload(self, driver):
         payload = os.urandom(1024) * 4096

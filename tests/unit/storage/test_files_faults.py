@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -136,10 +137,12 @@ class TestOtherProcesses:
         driver.store("v1/b", b"22", ttl_seconds=None)
         listed = os.scandir
 
+        @contextmanager
         def take_one_away(path):
-            entries = list(listed(path))
+            with listed(path) as entries:
+                found = list(entries)
             (root / "v1/a").unlink(missing_ok=True)
-            return entries
+            yield found
 
         mocker.patch.object(os, "scandir", take_one_away)
         assert list(driver.scan("v1/")) == [StoredPayload("v1/b", 2)]

@@ -2,6 +2,10 @@
 
 import base64
 import hashlib
+import os
+import shlex
+import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +16,7 @@ from airflow_provider_exclusive.cli.doctor.report import Severity
 from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.storage.files import FilesDriver
 from airflow_provider_exclusive.storage.object_keys import object_key
 from tests.fakes import FailingDriver, InMemoryDriver
 from tests.unit.cli.doctor.conftest import Probed
@@ -112,11 +117,32 @@ class TestFiles:
         assert found["store.space"].what.startswith("96% of the file system")
         assert found["store.space"].what.endswith("etl 100%.")
 
+    def test_files_of_killed_writers_are_one_line_with_their_cure(self, examine, tmp_path):
+        for number, age in enumerate((7_200, 180_000)):
+            left = tmp_path / f"exclusive/v1/{number}/.writing-0123"
+            left.parent.mkdir(parents=True)
+            left.write_bytes(b"x" * 1000)
+            os.utime(left, (time.time() - age,) * 2)
+        (tmp_path / "exclusive").chmod(0o700)
+        found = examine()
+        assert {name: finding.severity.value for name, finding in found.items()} == {"store.leftovers": "warning"}
+        assert "2 files" in found["store.leftovers"].what
+        assert "(2,000 bytes)" in found["store.leftovers"].what
+        assert "50 hours" in found["store.leftovers"].what
+        subprocess.run(shlex.split(found["store.leftovers"].cure.partition(": ")[2]), check=True)
+        assert examine() == {}
+
+    def test_a_directory_that_cannot_be_searched_says_so(self, examine, mocker):
+        mocker.patch.object(FilesDriver, "find_leftovers", side_effect=StorageError("no access"))
+        found = examine()
+        assert found["store.leftovers"].what == "Could not look for files that killed writers left: no access"
+
     def test_a_file_in_the_place_of_the_directory_is_an_error(self, examine, tmp_path):
         (tmp_path / "exclusive").write_text("not a directory")
         found = examine()
         assert found["store.round_trip"].severity.value == "error"
         assert "something else on the way" in found["store.round_trip"].what
+        assert "store.leftovers" not in found
 
     @pytest.mark.parametrize(
         "executor",
