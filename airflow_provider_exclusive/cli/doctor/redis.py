@@ -10,10 +10,12 @@ from airflow_provider_exclusive.cli.doctor.report import Area, Finding
 from airflow_provider_exclusive.cli.doctor.usage import describe_usage
 from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage.redis.driver import RedisDriver
+from airflow_provider_exclusive.storage.redis.errors import is_forbidden
 from airflow_provider_exclusive.storage.redis.server_info import UNKNOWN, RedisFacts
 from airflow_provider_exclusive.storage.round_trip import make_round_trip
 
 _REDIS: Final = Area("redis")
+_PERMIT_INFO: Final = "Permit the connection's user the command INFO: ACL SETUSER <login> +info."
 _NEARLY_FULL: Final = 0.8
 # The first version with users and TLS.
 _LEAST_MAJOR_VERSION: Final = 6
@@ -32,7 +34,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield _REDIS.warning(
             "info",
             f"Could not read the server's configuration, so eviction and persistence are not checked: {failure}",
-            "Permit the connection's user the command INFO: ACL SETUSER <login> +info.",
+            _PERMIT_INFO if is_forbidden(failure) else "Do what it says, and run this command again.",
         )
         return
     yield from examine(server, usage=lambda: describe_usage(driver))
@@ -44,6 +46,9 @@ def examine(server: RedisFacts, *, usage: Callable[[], str]) -> Iterator[Finding
 
     :param usage: says which Dags fill it; called only if it is nearly full.
     """
+    yield from _check_mode(server)
+    if server.mode == "sentinel":
+        return  # nothing else that it says is about a store
     yield _check_eviction(server)
     yield from _check_memory(server, usage)
     yield from _check_persistence(server)
@@ -58,6 +63,21 @@ def _works(driver: RedisDriver) -> bool:
     except StorageError:
         return False
     return True
+
+
+def _check_mode(server: RedisFacts) -> Iterator[Finding]:
+    if server.mode == "sentinel":
+        yield _REDIS.error(
+            "mode",
+            "The connection leads to a server that is a Sentinel: it watches other servers and keeps no values.",
+            "Name the primary that it watches in the connection, with that server's port.",
+        )
+    elif server.mode == "cluster":
+        yield _REDIS.error(
+            "mode",
+            "The connection leads to a node of a Redis Cluster: it refuses every key that belongs to another node.",
+            "Name a standalone server in the connection; Redis Cluster is not supported.",
+        )
 
 
 def _check_eviction(server: RedisFacts) -> Finding:

@@ -10,12 +10,16 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Final
 
-from airflow_provider_exclusive.exceptions import StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
 from airflow_provider_exclusive.storage import errors
 from airflow_provider_exclusive.storage.errors import Meaning
 
 # redis-py has no class of its own for these replies; in a pipeline it puts its own words before them.
 _REPLY_WORD: Final = re.compile(r"(?:^|caused error: )(BUSY|NOREPLICAS|MISCONF|WRONGTYPE)\b")
+_NO_PASSWORD: Final = re.compile(r"without any password configured")
+_IN_CLUSTER_MODE: Final = re.compile(r"not allowed in cluster mode")
+# The arguments of the command follow, and with them the beginning of a payload.
+_UNKNOWN_COMMAND: Final = re.compile(r"unknown command ['`](\w+)")
 # The peer went away during the handshake; every other TLS error is a matter of configuration.
 _PASSING_TLS_ERRORS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNREADABLE_FILE_ERRORS: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -34,6 +38,13 @@ def translated(server: str) -> AbstractContextManager[None]:
     return errors.translated(_meanings(), lambda failure: _words(failure, server), _client_errors())
 
 
+def is_forbidden(failure: StorageError) -> bool:
+    """Return whether the server forbids its user a command or a key."""
+    from redis.exceptions import NoPermissionError
+
+    return isinstance(failure.__cause__, NoPermissionError)
+
+
 def _words(failure: Exception, server: str) -> Mapping[str, object]:
     origin: Any = _origin(failure)
     return {
@@ -41,6 +52,7 @@ def _words(failure: Exception, server: str) -> Mapping[str, object]:
         "kind": type(failure).__name__,
         "said": str(failure).rstrip("."),
         "failure": failure,
+        "command": "".join(_UNKNOWN_COMMAND.findall(str(failure))),
         "origin": type(origin).__name__,
         "tls_reason": getattr(origin, "reason", None) or "handshake failed",
         "certificate_fault": getattr(origin, "verify_message", ""),
@@ -58,7 +70,7 @@ def _client_errors() -> tuple[type[Exception], ...]:
 
 @cache
 def _meanings() -> tuple[Meaning, ...]:
-    return (*_tls_meanings(), *_access_meanings(), *_passing_meanings(), *_refusals())
+    return (*_tls_meanings(), *_access_meanings(), *_role_meanings(), *_passing_meanings(), *_refusals())
 
 
 def _tls_meanings() -> Iterator[Meaning]:
@@ -90,6 +102,11 @@ def _access_meanings() -> Iterator[Meaning]:
         "ACL SETUSER <login> ~<key_prefix>* +set +get +getrange +unlink +scan +strlen.",
     )
     yield Meaning(
+        _said(_NO_PASSWORD),
+        "Redis at {server} asks for no password, but the connection has one, so it may not be the server that is "
+        "meant: a Sentinel often has none. Name the primary in the connection, or remove login and password.",
+    )
+    yield Meaning(
         (
             exceptions.AuthenticationError,
             exceptions.AuthorizationError,
@@ -101,6 +118,34 @@ def _access_meanings() -> Iterator[Meaning]:
     )
 
 
+def _role_meanings() -> Iterator[Meaning]:
+    """Yield what servers answer that do not keep values by themselves."""
+    from redis import exceptions
+
+    yield Meaning(
+        (exceptions.ReadOnlyError, exceptions.MasterDownError),
+        "Redis at {server} is a replica, expected the primary: {said}. Name the primary in the connection, or a host "
+        "name that always leads to it. While a failover is under way, retry.",
+        StorageUnavailableError,
+    )
+    cluster_answers = (
+        exceptions.AskError,
+        exceptions.ClusterDownError,
+        exceptions.ClusterCrossSlotError,
+        exceptions.TryAgainError,
+    )
+    yield Meaning(
+        lambda failure: isinstance(failure, cluster_answers) or _said(_IN_CLUSTER_MODE)(failure),
+        "Redis at {server} is a node of a Redis Cluster, expected a single server ({kind}: {said}). Name a standalone "
+        "server in the connection; Redis Cluster is not supported.",
+    )
+    yield Meaning(
+        _said(_UNKNOWN_COMMAND),
+        "Redis at {server} does not know the command {command}: it is a Sentinel, which keeps no values, or its "
+        "commands were renamed. Name the primary that the Sentinel watches in the connection, with that server's port.",
+    )
+
+
 def _passing_meanings() -> Iterator[Meaning]:
     from redis import exceptions
 
@@ -109,8 +154,6 @@ def _passing_meanings() -> Iterator[Meaning]:
         OSError,
         exceptions.ConnectionError,
         exceptions.TimeoutError,
-        exceptions.ReadOnlyError,
-        exceptions.TryAgainError,
         exceptions.ClusterError,
         exceptions.RedisClusterException,
     )
@@ -141,11 +184,6 @@ def _refusals() -> Iterator[Meaning]:
         "that nothing else uses, and clear the producer task to write the value anew.",
     )
     yield Meaning(
-        exceptions.AskError,
-        "Redis at {server} is a node of a Redis Cluster, expected a single server: name a standalone server in the "
-        "connection.",
-    )
-    yield Meaning(
         exceptions.InvalidResponse,
         "What answers at {server} is not Redis. Check host, port and ssl of the connection.",
     )
@@ -159,6 +197,10 @@ def _origin(failure: Exception) -> BaseException:
 
 def _came_from(*kinds: type[Exception]) -> Callable[[Exception], bool]:
     return lambda failure: isinstance(_origin(failure), kinds)
+
+
+def _said(pattern: re.Pattern[str]) -> Callable[[Exception], bool]:
+    return lambda failure: pattern.search(str(failure)) is not None
 
 
 def _replied(*words: str) -> Callable[[Exception], bool]:

@@ -18,6 +18,7 @@ class RedisFacts:
 
     :param lets_anyone_in: whether the server answers commands without any credentials.
     :param version: of the Redis protocol it speaks, so 7.2.4 for Valkey.
+    :param mode: ``standalone``, ``cluster`` or ``sentinel``; :data:`UNKNOWN` if it does not say.
     :param role: ``master`` or ``slave``, in the server's own words.
     :param maxmemory_policy: such as ``noeviction``; :data:`UNKNOWN` if it does not say.
     :param maxmemory: limit in bytes; 0 means none.
@@ -31,6 +32,7 @@ class RedisFacts:
     is_tls: bool
     lets_anyone_in: bool
     version: str
+    mode: str
     role: str
     maxmemory_policy: str
     maxmemory: int
@@ -52,6 +54,8 @@ class RedisFacts:
             is_tls=is_tls,
             lets_anyone_in=lets_anyone_in,
             version=str(info.get("redis_version", UNKNOWN)),
+            # Valkey has another name for it.
+            mode=str(info.get("redis_mode", info.get("server_mode", UNKNOWN))),
             role=str(info.get("role", UNKNOWN)),
             maxmemory_policy=str(info.get("maxmemory_policy", UNKNOWN)),
             maxmemory=int(info.get("maxmemory", 0)),

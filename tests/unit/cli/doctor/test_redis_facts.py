@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from redis import exceptions
 
-from airflow_provider_exclusive.cli.doctor.redis import examine
+from airflow_provider_exclusive.cli.doctor import redis as checks
+from airflow_provider_exclusive.cli.doctor.redis import check, examine
+from airflow_provider_exclusive.storage.redis.driver import RedisDriver, RedisSettings
 from airflow_provider_exclusive.storage.redis.server_info import RedisFacts
 
 INFO = {
@@ -32,6 +35,9 @@ def faults_of(facts):
         ({"maxmemory_policy": "allkeys-lru"}, {"eviction": "error"}),
         ({"maxmemory_policy": "volatile-ttl"}, {"eviction": "error"}),
         ({"role": "slave"}, {"role": "error"}),
+        ({"redis_mode": "cluster"}, {"mode": "error"}),
+        ({"server_mode": "cluster"}, {"mode": "error"}),
+        ({"redis_mode": "sentinel"}, {"mode": "error"}),
         ({"aof_last_write_status": "err"}, {"disk": "error"}),
         ({"rdb_last_bgsave_status": "err"}, {"disk": "error"}),
         ({"aof_enabled": 0}, {"persistence": "warning"}),
@@ -43,6 +49,37 @@ def faults_of(facts):
 def test_a_fault_in_what_it_says_is_found(spoiled, faults):
     facts = RedisFacts.from_info({**INFO, **spoiled}, "redis.example.com", is_tls=True, lets_anyone_in=False)
     assert faults_of(facts) == faults
+
+
+def test_a_sentinel_is_one_finding_with_its_cure():
+    info = {"redis_version": "7.0.15", "redis_mode": "sentinel"}
+    sentinel = RedisFacts.from_info(info, "redis.example.com", is_tls=False, lets_anyone_in=True)
+    (finding,) = examine(sentinel, usage=lambda: pytest.fail("asked"))
+    assert "is a Sentinel" in finding.what
+    assert "Name the primary" in finding.cure
+
+
+class Client:
+    def __init__(self, failure):
+        self.failure = failure
+
+    def info(self):
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "cure"),
+    [
+        (exceptions.NoPermissionError("this user has no permissions to run the 'info' command"), "ACL SETUSER"),
+        (exceptions.ResponseError("unknown command 'INFO'"), "Do what it says"),
+    ],
+)
+def test_the_right_to_info_is_advised_where_it_lacks(make_facts, mocker, failure, cure):
+    mocker.patch.object(checks, "make_round_trip")
+    driver = RedisDriver(RedisSettings("server"), connect=lambda settings: Client(failure))
+    (finding,) = check(make_facts(driver=driver))
+    assert (finding.name, finding.severity.value) == ("info", "warning")
+    assert cure in finding.cure
 
 
 def test_a_remote_server_without_tls_or_password_is_found():

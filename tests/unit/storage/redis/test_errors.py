@@ -17,8 +17,8 @@ CLASSES = sorted(
     key=lambda item: item.__name__,
 )
 PASSING = {
-    "BusyLoadingError", "ClusterDownError", "ClusterError", "ConnectionError", "MasterDownError", "MaxConnectionsError",
-    "ReadOnlyError", "RedisClusterException", "SlotNotCoveredError", "TimeoutError", "TryAgainError",
+    "BusyLoadingError", "ClusterError", "ConnectionError", "MasterDownError", "MaxConnectionsError", "ReadOnlyError",
+    "RedisClusterException", "SlotNotCoveredError", "TimeoutError",
 }  # fmt: skip
 
 
@@ -42,7 +42,22 @@ def test_every_error_class_of_the_client_is_translated(error):
         (redis.exceptions.AuthenticationError("invalid username-password pair"), "login and password"),
         (redis.exceptions.NoPermissionError("no permissions to run"), "ACL SETUSER"),
         (redis.exceptions.OutOfMemoryError("command not allowed"), "Raise maxmemory .*noeviction"),
-        (redis.exceptions.MovedError("3999 127.0.0.1:6381"), "Cluster.*standalone server"),
+        (redis.exceptions.MovedError("3999 127.0.0.1:6381"), "node of a Redis Cluster.*standalone server"),
+        (redis.exceptions.AskError("3999 127.0.0.1:6381"), "node of a Redis Cluster.*standalone server"),
+        (redis.exceptions.ClusterDownError("The cluster is down"), "node of a Redis Cluster.*standalone server"),
+        (redis.exceptions.ClusterDownError("Hash slot not served"), "node of a Redis Cluster.*standalone server"),
+        (redis.exceptions.TryAgainError("Multiple keys request"), "node of a Redis Cluster.*standalone server"),
+        (redis.exceptions.ClusterCrossSlotError("Keys in request"), "node of a Redis Cluster.*standalone server"),
+        (
+            redis.exceptions.ResponseError("SELECT is not allowed in cluster mode"),
+            "node of a Redis Cluster.*standalone server",
+        ),
+        (redis.exceptions.ResponseError("unknown command 'SET'"), "command SET: it is a Sentinel.*Name the primary"),
+        (redis.exceptions.ResponseError("unknown command `GET`, with"), "command GET: it is a Sentinel"),
+        (
+            redis.exceptions.AuthenticationError("AUTH <password> called without any password configured for the d"),
+            "asks for no password.*Sentinel",
+        ),
         (redis.exceptions.InvalidResponse("Protocol Error"), "is not Redis"),
         (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), "cannot save to its disk"),
         (
@@ -71,6 +86,25 @@ def test_what_a_retry_cannot_cure_says_what_can(failure, advice):
 )
 def test_what_passes_by_itself_is_worth_a_retry(failure):
     assert isinstance(translate(failure), StorageUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        redis.exceptions.ReadOnlyError("You can't write against a read only replica."),
+        redis.exceptions.MasterDownError("Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+    ],
+)
+def test_a_replica_is_named_and_a_failover_passes(failure):
+    error = translate(failure)
+    assert isinstance(error, StorageUnavailableError)
+    assert "is a replica" in str(error)
+    assert "Name the primary in the connection" in str(error)
+
+
+def test_a_command_that_is_unknown_is_named_without_its_arguments():
+    failure = redis.exceptions.ResponseError("unknown command 'SET', with args beginning with: 'v1/a' 'sealed bytes' ")
+    assert "sealed bytes" not in str(translate(failure))
 
 
 def test_a_word_inside_a_key_is_not_taken_for_an_answer():
