@@ -20,6 +20,13 @@ _FUNCTIONS: Final = {
 }
 
 
+def airflow_version() -> str:
+    """Return the version of Airflow that runs here."""
+    import airflow
+
+    return str(airflow.__version__)
+
+
 def replace_xcom_functions(creates: Mapping[str, Create]) -> None:
     """
     Give other bodies to the functions through which every access to an XCom goes.

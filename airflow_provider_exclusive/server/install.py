@@ -11,7 +11,12 @@ import logging
 from typing import Any, Final
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.compat.execution_api import replace_trigger_function, replace_xcom_functions
+from airflow_provider_exclusive.compat.execution_api import (
+    airflow_version,
+    replace_trigger_function,
+    replace_xcom_functions,
+)
+from airflow_provider_exclusive.compat.replace import UnsupportedAirflowError
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -26,11 +31,11 @@ log = logging.getLogger(__name__)
 _EXECUTION_API: Final = "/execution"
 
 
-def attach(root: Any) -> bool:
+def attach(root: Any) -> str | None:
     """
     Attach to the execution API that is mounted in ``root``, Airflow's FastAPI application.
 
-    :return: whether that succeeded; if not, the log says why.
+    :return: None if that succeeded; if not, why, without anything that tasks may not know. The log has more.
     """
     try:
         _require_execution_api(root)
@@ -44,15 +49,25 @@ def attach(root: Any) -> bool:
             }
         )
         replace_trigger_function(create_trigger(trail))
-    except Exception:
+    except Exception as failure:
         # Whatever failed, the API server must start: plain tasks do not depend on this plugin.
+        why = f"Airflow {airflow_version()}: {_what_failed(failure)}"
         log.exception(
-            "The plugin 'exclusive' could not attach to the execution API. This API server answers every "
-            "exclusive value with 503, because it could enforce no scope."
+            "The plugin 'exclusive' could not attach to the execution API (%s). This API server answers every "
+            "exclusive value with 503, because it could enforce no scope.",
+            why,
         )
-        return False
+        return why
     log.info("The plugin 'exclusive' is attached to the execution API.")
-    return True
+    return None
+
+
+def _what_failed(failure: Exception) -> str:
+    if isinstance(failure, UnsupportedAirflowError):
+        return str(failure)
+    if isinstance(failure, ImportError):
+        return f"no module {failure.name}"
+    return type(failure).__name__  # its message may hold settings or paths
 
 
 def _require_execution_api(root: Any) -> None:

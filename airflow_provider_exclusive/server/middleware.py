@@ -31,6 +31,10 @@ _XCOMS: Final = "/execution/xcoms/"
 _MARKER: Final = f'"{MARKER}"'.encode()
 _JSON: Final = b"application/json"
 PROBE_HEADER: Final = b"x-exclusive-plugin"
+NOT_ATTACHED: Final = "not attached: "
+"""How the header of a plugin that could not attach begins; the reason follows."""
+
+_MAX_HEADER_BYTES: Final = 500
 
 
 class ExclusiveMiddleware:
@@ -43,22 +47,24 @@ class ExclusiveMiddleware:
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
         self._is_attached: bool | None = None
+        self._why_not: str | None = "it has not seen the application yet"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if self._is_attached is None and "app" in scope:
-            self._is_attached = attach(scope["app"])
+            self._why_not = attach(scope["app"])
+            self._is_attached = self._why_not is None
         if _is_about_xcoms(scope):
             await self._answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(PROBE_HEADER, b"attached")] if self._is_attached else []
+        headers = [(PROBE_HEADER, b"attached" if self._is_attached else _not_attached_header(self._why_not))]
         response = _Response(scope, send, headers)
         await self._app(scope, receive, response.receive_message)
         if response.is_refused:
-            refusal = _UNKNOWN_ROUTE if self._is_attached else _NOT_ATTACHED
+            refusal = _UNKNOWN_ROUTE if self._is_attached else _not_attached(self._why_not)
             log.error("Refused %s %s: %s", scope["method"], scope["path"], refusal.message)
             metrics.count(audit.DENIED, refusal.reason)
             await _send_json(send, refusal, headers)
@@ -79,13 +85,22 @@ _UNKNOWN_ROUTE: Final = _Refusal(
     "The response contains the reference of an exclusive value, but this release of airflow-provider-exclusive does "
     "not know the route. Use a release that supports this version of Airflow.",
 )
-_NOT_ATTACHED: Final = _Refusal(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "plugin-not-attached",
-    "The response contains the reference of an exclusive value, but the plugin 'exclusive' could not attach to this "
-    "API server, so nobody can decide who may read it. Its log says at the start what this version of Airflow lacks. "
-    "Use a release of airflow-provider-exclusive that supports it.",
-)
+
+
+def _not_attached(why: str | None) -> _Refusal:
+    return _Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "plugin-not-attached",
+        "The response contains the reference of an exclusive value, but the plugin 'exclusive' could not attach to "
+        f"this API server ({why}), so nobody can decide who may read it. Its log says more. Use a release of "
+        "airflow-provider-exclusive that supports this version of Airflow.",
+    )
+
+
+def _not_attached_header(why: str | None) -> bytes:
+    # What tasks may know of it, too: a version that Airflow tells everybody, and names of its functions.
+    printable = " ".join(f"{NOT_ATTACHED}{why}".split())
+    return printable.encode("ascii", "replace")[:_MAX_HEADER_BYTES]
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from types import SimpleNamespace
 
+import airflow
 import pytest
 from airflow.api_fastapi.execution_api.routes import xcoms
 
@@ -40,15 +41,17 @@ def untouched(monkeypatch):
 def test_a_changed_airflow_is_left_alone_and_logged(untouched, mocker, caplog, name, changed):
     mocker.patch.object(xcoms, name, changed)
 
-    assert attach(ROOT) is False
+    why = attach(ROOT)
 
     mocker.stopall()
     assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
-    assert "could not attach" in caplog.text
+    seam = f"airflow.api_fastapi.execution_api.routes.xcoms.{name}("
+    assert why.startswith(f"Airflow {airflow.__version__}: expected the plain function {seam}")
+    assert f"could not attach to the execution API ({why})" in caplog.text
 
 
 def test_an_api_server_without_the_execution_api_is_reported(untouched, caplog):
-    assert attach(SimpleNamespace(routes=[])) is False
+    assert attach(SimpleNamespace(routes=[]))
     assert {name: getattr(xcoms, name).__code__ for name in NAMES} == untouched
     assert "started without the execution API" in caplog.text
 
@@ -56,8 +59,8 @@ def test_an_api_server_without_the_execution_api_is_reported(untouched, caplog):
 def test_what_runs_instead_has_the_signature_that_fastapi_read(untouched):
     signatures = {name: inspect.signature(getattr(xcoms, name)) for name in NAMES}
 
-    assert attach(ROOT)
+    assert attach(ROOT) is None
 
     assert {name: getattr(xcoms, name).__code__ for name in NAMES} != untouched
     assert {name: inspect.signature(getattr(xcoms, name)) for name in NAMES} == signatures
-    assert attach(ROOT), "a second server of this process attaches to the same functions"
+    assert attach(ROOT) is None, "a second server of this process attaches to the same functions"

@@ -32,6 +32,10 @@ class ProbeResult(Protocol):
         """Whether this process could send a valid request; if not, nothing is known."""
 
     @property
+    def is_installed(self) -> bool:
+        """Whether the plugin is there, although it may not be attached."""
+
+    @property
     def key_ids(self) -> frozenset[str]:
         """The ids of the private keys that the API server holds."""
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.server.guard import PROBE_DAG
-from airflow_provider_exclusive.server.middleware import PROBE_HEADER
+from airflow_provider_exclusive.server.middleware import NOT_ATTACHED, PROBE_HEADER
 
 _KEY_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
@@ -21,6 +21,7 @@ class ProbeResult:
     :param is_proved: whether guard and middleware both refused it.
     :param explanation: what happened, and what to do if nothing is proved.
     :param key_ids: of the private keys that the API server holds.
+    :param is_installed: whether the plugin is there, although it may not be attached.
     :param was_asked: False if this process cannot sign a token that the API server accepts, as on a hardened worker.
         Then nothing is known about the plugin.
     """
@@ -29,6 +30,7 @@ class ProbeResult:
     explanation: str
     was_asked: bool = True
     key_ids: frozenset[str] = frozenset()
+    is_installed: bool = False
 
 
 def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult:
@@ -68,7 +70,14 @@ def _judge(status: int, header: str | None, body: str) -> ProbeResult:
     guarded, watched = status == 403 and "exclusive-probe" in body, header == "attached"  # noqa: PLR2004  # Forbidden
     if guarded and watched:
         key_ids = frozenset(_KEY_ID.findall(body))
-        return ProbeResult(is_proved=True, explanation="the API server refused the probe.", key_ids=key_ids)
+        explanation = "the API server refused the probe."
+        return ProbeResult(is_proved=True, explanation=explanation, key_ids=key_ids, is_installed=True)
+    if header is not None and header.startswith(NOT_ATTACHED):
+        return ProbeResult(
+            is_proved=False,
+            explanation=f"the plugin 'exclusive' could not attach to the API server ({header[len(NOT_ATTACHED) :]}).",
+            is_installed=True,
+        )
     if status in (401, 403) and not guarded:
         return _not_asked(f"the API server did not accept a task token signed here (HTTP {status})")
     return ProbeResult(

@@ -16,6 +16,10 @@ _CURE: Final = (
     "with --apps execution, which loads no plugins, and look for 'exclusive' in its startup log. Until then, a task "
     "that calls the API directly can read the row of any XCom."
 )
+_FIT: Final = (
+    "Use a release of airflow-provider-exclusive that supports this version of Airflow where the API server runs; its "
+    "log has the details. Until then, it answers every exclusive value with 503."
+)
 _ELSEWHERE: Final = (
     "Run airflow exclusive doctor where the API server or a scheduler runs, with the configuration there: it can send "
     "the probe, and fails if the plugin does not refuse it."
@@ -60,7 +64,7 @@ def _check_plugin(facts: Facts) -> Iterator[Finding]:
     if not result.was_asked:
         yield _SERVER.warning("plugin", f"plugin: cannot be checked from here: {result.explanation}", _ELSEWHERE)
     elif not result.is_proved:
-        yield _not_proved(result.explanation)
+        yield _not_proved(result.explanation, cure=_FIT if result.is_installed else _CURE)
     else:
         yield _SERVER.ok("plugin", f"When a task requested an XCom that no task may read, {result.explanation}")
         yield from _check_keys(facts, result.key_ids)
@@ -82,5 +86,5 @@ def _check_keys(facts: Facts, held_there: frozenset[str]) -> Iterator[Finding]:
         )
 
 
-def _not_proved(why: str) -> Finding:
-    return _SERVER.error("plugin", f"plugin: not proved: {why}", _CURE)
+def _not_proved(why: str, cure: str = _CURE) -> Finding:
+    return _SERVER.error("plugin", f"plugin: not proved: {why}", cure)

@@ -15,11 +15,12 @@ from airflow_provider_exclusive.server.reads import DECIDED
 PATH = "/execution/xcoms/etl/run-1/extract/rows"
 REFERENCE = json.dumps({"value": {MARKER: 1}}).encode()
 ATTACHED = (PROBE_HEADER, b"attached")
+WHY_NOT = "Airflow 3.2.2: expected the plain function routes.xcoms.get_xcom(dag_id) in Airflow, found ()"
 
 
 @pytest.fixture(autouse=True)
 def attach(mocker):
-    return mocker.patch.object(middleware, "attach", return_value=True)
+    return mocker.patch.object(middleware, "attach", return_value=None)
 
 
 @pytest.fixture(autouse=True)
@@ -117,17 +118,39 @@ def test_a_websocket_is_left_alone():
 # --- attaching
 
 
-def test_where_it_cannot_attach_a_reference_is_answered_503(attach):
-    attach.return_value = False
+def test_where_it_cannot_attach_a_reference_is_answered_503(attach, caplog):
+    attach.return_value = WHY_NOT
     status, headers, body = answer(Answering(REFERENCE, is_decided=False), scope_of())
     assert status == 503
     assert json.loads(body)["detail"]["reason"] == "plugin-not-attached"
+    assert WHY_NOT in json.loads(body)["detail"]["message"]
+    assert WHY_NOT in caplog.text
+    assert (PROBE_HEADER, f"not attached: {WHY_NOT}".encode()) in headers
     assert ATTACHED not in headers
 
 
 def test_where_it_cannot_attach_a_plain_value_passes(attach):
-    attach.return_value = False
-    assert answer(Answering(b'{"value": 1}'), scope_of()) == (200, [(b"x", b"y")], b'{"value": 1}')
+    attach.return_value = WHY_NOT
+    assert answer(Answering(b'{"value": 1}'), scope_of())[::2] == (200, b'{"value": 1}')
+
+
+@pytest.mark.parametrize("why", ["two\r\nlines", "größer", "x" * 10_000, ""])
+def test_whatever_the_reason_is_its_header_is_valid(attach, why):
+    attach.return_value = why
+    (value,) = [value for name, value in answer(Answering(b"3"), scope_of())[1] if name == PROBE_HEADER]
+    assert value.startswith(b"not attached")
+    assert value.isascii()
+    assert value.decode().isprintable()
+    assert len(value) < 1000
+
+
+def test_before_it_has_attached_a_reference_is_answered_503(attach):
+    status, headers, _ = answer(
+        Answering(REFERENCE), {name: part for name, part in scope_of().items() if name != "app"}
+    )
+    assert status == 503
+    assert ATTACHED not in headers
+    attach.assert_not_called()
 
 
 def test_it_attaches_once_by_the_first_application_it_sees(attach):

@@ -17,6 +17,7 @@ class Probed:
     is_proved: bool
     explanation: str = "the API server refused the probe."
     was_asked: bool = True
+    is_installed: bool = False
     key_ids: frozenset[str] = frozenset()
 
 

@@ -231,6 +231,13 @@ class TestServer:
         assert found["server.plugin"].what == "plugin: not proved: it answered HTTP 404."
         assert "--apps execution" in found["server.plugin"].cure
 
+    def test_a_plugin_that_does_not_fit_its_airflow_is_an_error(self, examine):
+        probed = Probed(is_proved=False, is_installed=True, explanation="Airflow 3.2.2: expected a function.")
+        found = examine(probe=lambda api_url: probed)
+        assert set(found) == {"server.plugin"}
+        assert found["server.plugin"].what == "plugin: not proved: Airflow 3.2.2: expected a function."
+        assert "release of airflow-provider-exclusive that supports" in found["server.plugin"].cure
+
     def test_a_machine_that_cannot_ask_is_told_where_to_ask(self, make_facts):
         probe = Probed(is_proved=False, was_asked=False, explanation="this process has nothing to sign with.")
         report = command.examine(

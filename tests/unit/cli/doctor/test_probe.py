@@ -40,6 +40,13 @@ def test_a_guard_without_its_middleware_proves_nothing(server, headers):
     assert (found.is_proved, found.was_asked, found.key_ids) == (False, True, frozenset())
 
 
+def test_a_plugin_that_could_not_attach_says_why(server):
+    why = "Airflow 3.2.2: expected the plain function xcoms.get_xcom(dag_id) in Airflow, found ()"
+    found = answer(server, 404, headers={"x-exclusive-plugin": f"not attached: {why}"})
+    assert (found.is_proved, found.was_asked, found.is_installed) == (False, True, True)
+    assert f"could not attach to the API server ({why})" in found.explanation
+
+
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("headers", [{}, ATTACHED])
 def test_a_refused_token_says_nothing_about_the_plugin(server, status, headers):
