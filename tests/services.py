@@ -255,8 +255,20 @@ def s3_refusing(status: int, code: str) -> Iterator[str]:
     :param code: the S3 error code, such as ``AccessDenied``.
     """
     body = f"<Error><Code>{code}</Code><Message>refused</Message></Error>".encode()
+    with answering(status, body, content_type="application/xml") as url:
+        yield url
 
-    class Refusal(http.server.BaseHTTPRequestHandler):
+
+@contextmanager
+def answering(status: int, body: bytes, *, content_type: str = "text/html") -> Iterator[str]:
+    """
+    Run an HTTP server that gives every request the same answer, as a captive portal does.
+
+    :param status: the HTTP status.
+    :param body: of every answer but those to ``HEAD``.
+    """
+
+    class Answer(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_one_request(self) -> None:
@@ -266,7 +278,7 @@ def s3_refusing(status: int, code: str) -> Iterator[str]:
                 return
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(status)
-            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
@@ -275,7 +287,7 @@ def s3_refusing(status: int, code: str) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that is overridden
             """Keep the test's output clean."""
 
-    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Refusal)
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Answer)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -41,7 +41,8 @@ _ERRORS: Final = (
     Meaning(
         # What a network file system or an exhausted machine answers for a while.
         has_errno(
-            *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EAGAIN),
+            *(errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY),
+            *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN),
             *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
         ),
         f"{_PROBLEM} Check that the disk or network share is healthy and the machine not exhausted; then retry.",

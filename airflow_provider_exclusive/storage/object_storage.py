@@ -104,7 +104,9 @@ class ObjectStorageDriver(StorageDriver):
         """Put the object; it is visible whole or not at all."""
         path = self._path(key)
         with self._translated():
-            self._file_system().pipe_file(path, joined(payload))
+            file_system = self._file_system()
+            file_system.pipe_file(path, joined(payload))
+            self._check_upload(file_system, path, len(payload))
 
     def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Get the objects, several at a time, each in one piece."""
@@ -137,6 +139,19 @@ class ObjectStorageDriver(StorageDriver):
                 key = path.removeprefix(f"{self._base}/")
                 if key.startswith(prefix) and is_object_key(key):
                     yield StoredPayload(key, int(entry["size"]))
+
+    def _check_upload(self, file_system: Any, path: str, size: int) -> None:
+        # Whatever answers 200 to everything, such as a proxy, would otherwise be taken for a store.
+        file_system.invalidate_cache()
+        try:
+            stored = file_system.info(path)["size"]
+        except FileNotFoundError:
+            stored = None
+        if stored != size:
+            raise StorageUnavailableError(
+                f"Object storage at {self._where} accepted an object of {size:,} bytes, and then did not have it. "
+                f"Check that the endpoint of connection {self._conn_id!r} is the store itself; then retry."
+            )
 
     @property
     def _where(self) -> str:

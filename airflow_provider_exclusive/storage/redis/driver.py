@@ -98,7 +98,7 @@ class RedisDriver(StorageDriver):
     def delete(self, key: str) -> None:
         """Unlink the key; the server frees the memory in the background."""
         name = self._name(key)
-        self._round_trip(lambda client: client.unlink(name))
+        self._round_trip(lambda client: transfer.delete(client, name))
 
     def scan(self, prefix: str = "") -> Iterator[StoredPayload]:
         """

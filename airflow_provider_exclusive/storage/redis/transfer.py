@@ -36,11 +36,22 @@ def write(client: Redis, name: str, payload: Payload, *, expiry_ms: int | None) 
     """
     Set the key ``name``.
 
-    :raises redis.RedisError: as redis-py does.
+    :raises redis.RedisError: as redis-py does, and if the server does not say that it did.
     """
     with _connection_of(client) as connection:
         connection.send_packed_command(_set_command(name, payload, expiry_ms))
-        connection.read_response()
+        if connection.read_response() != b"OK":
+            raise _protocol_error("SET was not answered with OK")
+
+
+def delete(client: Redis, name: str) -> None:
+    """
+    Unlink the key ``name``.
+
+    :raises redis.RedisError: as redis-py does, and if the server does not say how many keys that were.
+    """
+    if client.unlink(name) not in (0, 1):
+        raise _protocol_error("UNLINK was not answered with a number of keys")
 
 
 def read_many(client: Redis, wanted: Sequence[Wanted]) -> None:

@@ -165,6 +165,13 @@ class TestFaultsOnS3:
                     operation()
                 assert type(caught.value) is error
 
+    def test_what_answers_yes_to_everything_is_no_store(self, connect):
+        with services.answering(200, b"<html>Please log in</html>") as url:
+            connect(url)
+            driver = driver_at("s3://exclusive/prefix", "aws_default")
+            with pytest.raises(StorageUnavailableError, match=r"accepted an object of 7 bytes, and then did not have"):
+                driver.store(KEY, b"payload", ttl_seconds=None)
+
 
 class TestUnknownStores:
     def test_a_protocol_whose_library_is_missing_names_the_extra(self):

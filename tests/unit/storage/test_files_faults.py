@@ -58,6 +58,11 @@ class TestBrokenOffWrites:
             (errno.EROFS, StorageError, "needs read and write access"),
             (errno.EIO, StorageUnavailableError, "then retry"),
             (errno.ENOMEM, StorageUnavailableError, "then retry"),
+            (errno.ENOTCONN, StorageUnavailableError, "then retry"),
+            (errno.EHOSTUNREACH, StorageUnavailableError, "then retry"),
+            (errno.ENETDOWN, StorageUnavailableError, "then retry"),
+            (errno.EBUSY, StorageUnavailableError, "then retry"),
+            (errno.EREMOTEIO, StorageUnavailableError, "then retry"),
             (errno.ENXIO, StorageError, "Check the directory"),
         ],
     )

@@ -145,6 +145,17 @@ class TestFaults:
         with pytest.raises(StorageUnavailableError):
             driver.retrieve_many([KEY, "v1/bad", KEY])
 
+    @pytest.mark.parametrize("size", [0, 6, 8, None])
+    def test_an_upload_that_did_not_arrive_is_an_error(self, driver_on, mocker, size):
+        file_system = mocker.Mock(info=mocker.Mock(return_value={"size": size}))
+        with pytest.raises(StorageUnavailableError, match=r"7 bytes.*connection 'my_cloud'.*then retry"):
+            driver_on(file_system).store(KEY, b"payload", ttl_seconds=None)
+
+    def test_an_upload_that_is_not_there_is_an_error(self, driver_on, mocker):
+        file_system = mocker.Mock(info=mocker.Mock(side_effect=FileNotFoundError("no")))
+        with pytest.raises(StorageUnavailableError, match="7 bytes"):
+            driver_on(file_system).store(KEY, b"payload", ttl_seconds=None)
+
 
 class TestOpening:
     @pytest.mark.parametrize("failure", [ImportError("s3fs"), ValueError("No fs registered")])

@@ -66,6 +66,7 @@ class Client:
         if self.failures:
             raise self.failures.pop(0)
         self.unlinked.append(name)
+        return 1
 
 
 def driver_of(client, **settings):
@@ -108,6 +109,20 @@ class TestWrites:
         with pytest.raises(StorageError, match=r"is full.*Raise maxmemory.*noeviction"):
             driver.store(KEY, b"payload", ttl_seconds=60)
         assert redis.names().count("SET") == 1
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("answer", [b"$-1\r\n", b":0\r\n", b"+QUEUED\r\n", b"$2\r\nno\r\n", b"*0\r\n"])
+    def test_a_write_that_was_not_acknowledged_is_an_error(self, driver, redis, answer):
+        redis.answers["SET"] = [answer]
+        with pytest.raises(StorageError, match="is not Redis"):
+            driver.store(KEY, b"payload", ttl_seconds=60)
+
+    @pytest.mark.parametrize("answer", [b"$-1\r\n", b"+OK\r\n", b":7\r\n", b":-1\r\n", b"*0\r\n"])
+    def test_a_delete_that_was_none_is_an_error(self, driver, redis, answer):
+        redis.answers["UNLINK"] = [answer]
+        with pytest.raises(StorageError, match="is not Redis"):
+            driver.delete(KEY)
 
 
 class TestReads:
