@@ -250,6 +250,13 @@ class TestObjects:
         file_system.cat_file.assert_called_once_with(f"bucket/prefix/{KEY}", start=0, end=size + 1)
         assert sink.received == (b"payload" * 9)[: size + 1]
 
+    def test_an_object_without_bytes_has_no_range_and_is_no_failure(self, driver_on, mocker):
+        empty, sink = no_such_bucket(), Collected()
+        empty.__cause__.response["Error"]["Code"] = "InvalidRange"
+        failure = caused_by(OSError(errno.EINVAL, "not satisfiable"), empty.__cause__)
+        driver_on(mocker.Mock(cat_file=mocker.Mock(side_effect=failure))).read_many([Wanted(KEY, sink, 7)])
+        assert sink.received == b""
+
     def test_objects_are_read_side_by_side(self, driver_on):
         together = threading.Barrier(4, timeout=20)
 
