@@ -115,19 +115,19 @@ class FilesDriver(StorageDriver):
         path = self._path(key)
         with self._translated("write"):
             self._check_folders(path)
-            temporary, descriptor = self._open_temporary(path.parent)
+            written, descriptor = self._open_temporary(path.parent)
             try:
                 with open(descriptor, "wb") as file:  # noqa: PTH123 - it has a descriptor, not a path
                     file.writelines(chunks_of(payload))
                     file.flush()
                     os.fsync(file.fileno())
-                temporary.rename(path)
+                written = written.rename(path)
+                _sync_directory(path.parent)
             except BaseException:
                 # What went wrong first is what the caller must hear, so a failing clean-up stays silent.
                 with suppress(OSError):
-                    temporary.unlink()
+                    written.unlink()
                 raise
-            _sync_directory(path.parent)
 
     def read_many(self, wanted: Sequence[Wanted]) -> None:
         """Read the files one after the other."""

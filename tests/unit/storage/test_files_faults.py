@@ -100,6 +100,14 @@ class TestBrokenOffWrites:
         with pytest.raises(StorageUnavailableError, match="then retry"):
             driver.store(KEY, b"payload", ttl_seconds=None)
 
+    def test_a_file_whose_directory_cannot_be_synced_does_not_stay(self, driver, root, fail_sync):
+        neighbour = f"{KEY.rpartition('/')[0]}/neighbour"
+        driver.store(neighbour, b"payload", ttl_seconds=None)
+        fail_sync(errno.EIO, of=stat.S_ISDIR)
+        with pytest.raises(StorageUnavailableError, match="then retry"):
+            driver.store(KEY, b"payload", ttl_seconds=None)
+        assert left_in(root) == [root / neighbour]
+
     def test_an_error_without_words_is_named_by_its_class(self, driver, mocker):
         mocker.patch.object(files, "_read", side_effect=TimeoutError)
         with pytest.raises(StorageError, match=r"Could not read .*: TimeoutError"):
