@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).parents[1]
 
 
-def output_of(program: str) -> str:
+def output_of(program: str, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
     """
-    Run a Python program and return what it prints.
+    Run a Python program, which can import the tests, and return what it prints.
 
-    :raises subprocess.CalledProcessError: if it fails.
+    :param environment: variables of the process besides those of this one.
+    :raises AssertionError: if it fails, with what it wrote to its standard error.
     """
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        input=stdin,
+        env=os.environ | {"PYTHONPATH": str(_ROOT)} | environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()

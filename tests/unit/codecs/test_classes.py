@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, time, timedelta
@@ -26,7 +23,6 @@ from tests.same import same
 from tests.unit.codecs.hostile import decode_everything
 from tests.unit.codecs.rules import Rules
 
-ROOT = Path(__file__).parents[3]
 BERLIN = ZoneInfo("Europe/Berlin")
 NAIVE = datetime(2026, 1, 1, 12)
 RULES = Rules(f"{classes.MODULE}.*")
@@ -126,35 +122,6 @@ def test_objects_arrive_inside_other_values(name):
     value = (1, {"k": [VALUES[name]()]})
 
     assert same(through(value), value)
-
-
-PULL = """
-import json, sys
-from tests.classes import *
-from tests.unit.codecs import test_classes
-print(json.dumps([name for name, encoded in json.load(sys.stdin).items()
-    if not test_classes.same(
-        test_classes.CODECS.decode(encoded[0], bytes.fromhex(encoded[1])), test_classes.VALUES[name]())]))
-"""
-
-
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
-def test_objects_arrive_in_a_process_of_another_zone(zone):
-    pushed = {name: CODECS.encode(make()) for name, make in VALUES.items()}
-    payloads = {name: (codec, b"".join(pieces).hex()) for name, (codec, pieces) in pushed.items()}
-
-    done = subprocess.run(
-        [sys.executable, "-c", PULL],
-        input=json.dumps(payloads),
-        env={**os.environ, "TZ": zone, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 def test_neither_init_nor_validators_run():

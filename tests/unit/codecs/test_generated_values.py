@@ -7,10 +7,6 @@ from tests.generated_values import Maker
 from tests.same import same
 
 
-def test_generated_objects_arrive_in_another_process_and_zone():
-    assert generated_values.check(300, "unit", journeys=[("UTC", "America/New_York")]) == []
-
-
 def test_the_generator_makes_the_same_value_of_the_same_seed():
     assert all(same(Maker(f"s:{number}").object(), Maker(f"s:{number}").object()) for number in range(50))
     kinds = {type(Maker(f"s:{number}").object()) for number in range(300)}

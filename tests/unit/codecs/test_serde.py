@@ -2,14 +2,10 @@ from __future__ import annotations
 
 import enum
 import json
-import os
-import subprocess
-import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -174,32 +170,6 @@ def test_airflows_own_protocol_is_used_inside_objects(allowed):
 def test_a_naive_datetime_is_refused(at):
     with pytest.raises(CodecError, match=r"OwnSerialization cannot be encoded: .*without a time zone.*astimezone"):
         CODEC.encode(classes.OwnSerialization(at))
-
-
-ROUND_TRIP = """
-import sys
-from tests.unit.codecs import test_serde
-restored, pushed = test_serde.CODEC.decode(bytes.fromhex(sys.argv[1])).at, test_serde.zoned().at
-print((restored, restored.tzname(), type(restored)) == (pushed, pushed.tzname(), type(pushed)))
-"""
-
-
-def zoned():
-    return classes.OwnSerialization(pendulum.datetime(2026, 1, 1, 12, tz="Europe/Berlin"))
-
-
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_a_zoned_datetime_arrives_in_a_process_of_another_zone(zone):
-    variables = {
-        "TZ": zone,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-        "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": f"{classes.MODULE}.*",
-    }
-    command = [sys.executable, "-c", ROUND_TRIP, CODEC.encode(zoned()).hex()]
-
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-
-    assert done.stdout.split()[-1:] == ["True"], done.stderr
 
 
 @pytest.mark.parametrize(
