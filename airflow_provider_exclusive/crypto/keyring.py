@@ -95,6 +95,11 @@ class Keyring:
         """The ``key_id`` that new references carry."""
         return self.keys[0].key_id
 
+    @property
+    def key_ids(self) -> list[str]:
+        """The public ids of the keys, current key first."""
+        return [key.key_id for key in self.keys]
+
     def wrap(self, data_key: bytes, *, context: bytes) -> tuple[str, bytes]:
         """Return the key id and the wrapped key (nonce, key, tag: 12 + 32 + 16 bytes), bound to ``context``."""
         return self._wrap_with_nonce(data_key, context=context, nonce=os.urandom(_NONCE_BYTES))
@@ -136,10 +141,7 @@ class Keyring:
         """
         key = self._find(
             key_id,
-            "A value arrived sealed to the public key {wanted!r}, whose private half this process does not hold (it "
-            "holds those of {held}). In the worker that pushed it, set [exclusive] public_key to the public half "
-            "that airflow exclusive keygen printed with [exclusive] private_key. While keys are being rotated, add the "
-            "other private key here instead.",
+            _UNKNOWN_PUBLIC_KEY,
         )
         try:
             data_key = _SEALED_KEY_SUITE.decrypt(sealed_key, key.exchange_key, _sealed_key_context(key_id, context))
@@ -152,8 +154,7 @@ class Keyring:
     def _find(self, key_id: str, otherwise: str) -> PrivateKey:
         key = next((key for key in self.keys if key.key_id == key_id), None)
         if key is None:
-            held = ", ".join(repr(held.key_id) for held in self.keys)
-            raise UnknownKeyError(otherwise.format(wanted=key_id, held=held), key_id=key_id)
+            raise _unknown_key(otherwise, wanted=key_id, held=self.key_ids)
         return key
 
 
@@ -165,6 +166,15 @@ def seal_data_key(data_key: bytes, *, public_key: bytes, context: bytes) -> byte
     """
     recipient = X25519PublicKey.from_public_bytes(public_key)
     return _SEALED_KEY_SUITE.encrypt(data_key, recipient, _sealed_key_context(key_id_of(public_key), context))
+
+
+def unknown_public_key(key_id: str, *, held: Iterable[str]) -> UnknownKeyError:
+    """
+    Return the error for a worker whose public key has no private half in the API server.
+
+    :param held: the ids of the private keys that the API server holds.
+    """
+    return _unknown_key(_UNKNOWN_PUBLIC_KEY, wanted=key_id, held=held)
 
 
 def key_id_of(public_key: bytes) -> str:
@@ -221,6 +231,17 @@ def _is_guessable(raw: bytes) -> bool:
     steps = {(after - before) % 256 for before, after in pairwise(raw)}
     is_text = raw.isascii() and raw.decode("ascii").isprintable()
     return is_text or min(len(set(raw)), len(steps)) < _LEAST_DISTINCT_BYTES
+
+
+_UNKNOWN_PUBLIC_KEY: Final = (
+    "The [exclusive] public_key of this worker has the id {wanted!r}, and the API server does not hold its private "
+    "half (it holds those of {held}). Set public_key to the public half that airflow exclusive keygen printed with "
+    "[exclusive] private_key. While keys are being changed, the API server gets the new private key first."
+)
+
+
+def _unknown_key(message: str, *, wanted: str, held: Iterable[str]) -> UnknownKeyError:
+    return UnknownKeyError(message.format(wanted=wanted, held=", ".join(map(repr, held))), key_id=wanted)
 
 
 def _wrap_context(key_id: str, context: bytes) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError, StorageUnavailableError
-
-_FORBIDDEN: Final = 403
+from airflow_provider_exclusive.access import refusal
+from airflow_provider_exclusive.exceptions import ExclusiveError, StorageUnavailableError
 
 
 @contextmanager
@@ -24,26 +24,38 @@ def failing_without_retry() -> Iterator[None]:
 
 @contextmanager
 def server_refusals() -> Iterator[None]:
-    """Turn a 403 of the API server into an :class:`AccessDeniedError` with the server's reason and message."""
+    """Turn a refusal of the API server, of a read or a write, into an error with the server's reason and message."""
     from airflow.sdk.exceptions import AirflowRuntimeError
 
     try:
         yield
-    except AirflowRuntimeError as refused:
-        detail = refused.error.detail or {}
-        if detail.get("status_code") != _FORBIDDEN:
+    except AirflowRuntimeError as answered:
+        refused = _refusal(answered.error.detail or {})
+        if refused is None:
             raise
-        reason, message = _reason_and_message(detail)
-        raise _final(AccessDeniedError(message, reason=reason)) from refused
+        with failing_without_retry():
+            raise refused from answered
 
 
-def _reason_and_message(detail: dict[str, Any]) -> tuple[str, str]:
-    answer = detail.get("detail")
-    while isinstance(answer, dict):
-        if "reason" in answer:
-            return str(answer["reason"]), str(answer.get("message", answer["reason"]))
-        answer = answer.get("detail")
-    return "refused-by-server", f"The API server refused this read: {detail.get('message')}"
+def _refusal(answer: Mapping[str, Any]) -> ExclusiveError | None:
+    """Return what the API server refused, or None if it answered for another reason."""
+    detail = _detail_in(answer)
+    if answer.get("status_code") == HTTPStatus.FORBIDDEN:
+        unexplained = {
+            "reason": "refused-by-server",
+            "message": f"The API server refused this request: {answer.get('message')}",
+        }
+        return refusal.from_detail(detail or unexplained)
+    return refusal.from_detail(detail) if detail is not None and detail["reason"] == refusal.NOT_ATTACHED else None
+
+
+def _detail_in(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    detail = answer.get("detail")
+    while isinstance(detail, Mapping):
+        if "reason" in detail:
+            return detail
+        detail = detail.get("detail")
+    return None
 
 
 def _final(error: ExclusiveError) -> ExclusiveError:

@@ -10,16 +10,34 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
-from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row, without_answer
+from airflow_provider_exclusive.exceptions import (
+    AccessDeniedError,
+    ConfigurationError,
+    EnvelopeError,
+    UnknownKeyError,
+)
+from airflow_provider_exclusive.format.reference import (
+    Reference,
+    holds_sealed_key,
+    is_escaped,
+    is_reference_row,
+    without_answer,
+)
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
+
+_SHOWN_CHARACTERS: Final = 64
+_NO_PRIVATE_KEY: Final = (
+    "The API server holds no private key, so nobody could ever open what a worker without one pushes. Set [exclusive] "
+    "private_key where the API server runs, to the private half that airflow exclusive keygen printed with the "
+    "worker's public_key, and restart it."
+)
 
 
 @dataclass(slots=True)
@@ -75,21 +93,38 @@ class Decisions:
                 self._answer_row(answer, position, request)
         return answer
 
-    def accept_sealed_key(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> dict[str, Any]:
+    def accept(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> Mapping[str, Any]:
         """
-        Open a sealed key and return the row to store instead; without a private key, return the row as it is.
+        Return the row to store: a sealed key is opened and wrapped, everything else stays as it is.
 
-        :raises AccessDeniedError: if the row is not an output of ``writer`` at ``target``.
-        :raises EnvelopeError: if the sealed key cannot be opened.
+        What nobody could ever open is refused while the producer can still be told.
+
+        :raises AccessDeniedError: if a row with a sealed key is not an output of ``writer`` at ``target``.
+        :raises ConfigurationError: if it has a sealed key and there is no private key.
+        :raises EnvelopeError: if it has a sealed key that cannot be opened, or names a key that is not held.
         """
+        if not holds_sealed_key(row):
+            self._check_key_id(row.get("key_id"))
+            return row
         reference = Reference.from_row(row)
         _check_sealed_key(reference, writer, target)
-        if self.keyring is None or reference.sealed_key is None:
-            return dict(row)
+        if self.keyring is None:
+            raise ConfigurationError(_NO_PRIVATE_KEY, option="[exclusive] private_key")
         context = reference.context()
-        data_key = self.keyring.open_sealed_key(reference.sealed_key, key_id=reference.key_id, context=context)
+        sealed_key = reference.sealed_key or b""  # which does not open
+        data_key = self.keyring.open_sealed_key(sealed_key, key_id=reference.key_id, context=context)
         key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
         return replace(reference, sealed_key=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
+
+    def _check_key_id(self, key_id: object) -> None:
+        if self.keyring is None or not isinstance(key_id, str) or key_id in self.keyring.key_ids:
+            return
+        raise UnknownKeyError(
+            f"The worker sealed this value under key {key_id[:_SHOWN_CHARACTERS]!r}, and the API server does not hold "
+            "that key: the two have different ones. Set [exclusive] private_key (or [core] fernet_key) to the same "
+            "value in every component. While keys are being changed, the API server gets the new one first.",
+            key_id=key_id[:_SHOWN_CHARACTERS],
+        )
 
     def _answer_row(self, answer: DecidedRows, position: int, request: ReadRequest) -> None:
         stored = without_answer(answer.rows[position])

@@ -41,7 +41,7 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
     ) -> bool:
         permitted: bool = original(dag_id, run_id, task_id, xcom_key, request, session, token)
         if dag_id == PROBE_DAG:
-            held = ", ".join(key.key_id for key in keyring.keys) if keyring is not None else "none"
+            held = ", ".join(keyring.key_ids) if keyring is not None else "none"
             message = f"The plugin 'exclusive' refused the probe. Ids of its private keys: {held}."
             responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
         session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request.method, request.scope)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from airflow_provider_exclusive.access.refusal import NOT_ATTACHED
 from airflow_provider_exclusive.format.reference import MARKER
 from airflow_provider_exclusive.server import audit, metrics
 from airflow_provider_exclusive.server.install import attach
@@ -31,7 +32,7 @@ _XCOMS: Final = "/execution/xcoms/"
 _MARKER: Final = f'"{MARKER}"'.encode()
 _JSON: Final = b"application/json"
 PROBE_HEADER: Final = b"x-exclusive-plugin"
-NOT_ATTACHED: Final = "not attached: "
+NOT_ATTACHED_BECAUSE: Final = "not attached: "
 """How the header of a plugin that could not attach begins; the reason follows."""
 
 _MAX_HEADER_BYTES: Final = 500
@@ -90,7 +91,7 @@ _UNKNOWN_ROUTE: Final = _Refusal(
 def _not_attached(why: str | None) -> _Refusal:
     return _Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "plugin-not-attached",
+        NOT_ATTACHED,
         "The response contains the reference of an exclusive value, but the plugin 'exclusive' could not attach to "
         f"this API server ({why}), so nobody can decide who may read it. Its log says more. Use a release of "
         "airflow-provider-exclusive that supports this version of Airflow.",
@@ -99,7 +100,7 @@ def _not_attached(why: str | None) -> _Refusal:
 
 def _not_attached_header(why: str | None) -> bytes:
     # What tasks may know of it, too: a version that Airflow tells everybody, and names of its functions.
-    printable = " ".join(f"{NOT_ATTACHED}{why}".split())
+    printable = " ".join(f"{NOT_ATTACHED_BECAUSE}{why}".split())
     return printable.encode("ascii", "replace")[:_MAX_HEADER_BYTES]
 
 

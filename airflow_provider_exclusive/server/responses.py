@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.access import refusal
+from airflow_provider_exclusive.exceptions import AccessDeniedError, ConfigurationError, EnvelopeError
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -22,32 +23,36 @@ def http_errors(
     what: str, requested: Coordinate, xcom_request: XComRequest, session: Any, trail: AuditTrail
 ) -> Iterator[None]:
     """
-    Answer the request with 403 if the block denies it, which is recorded, and with 503 if the block fails.
+    Answer the request with 403 if the block refuses it, which is recorded, and with 503 if the block fails.
 
     :param what: ``"read"`` or ``"write"``.
     :param session: the database session of the request.
     """
     try:
         yield
-    except AccessDeniedError as denied:
+    except (AccessDeniedError, ConfigurationError, EnvelopeError) as refused:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
         caller = callers.find_refused_caller(xcom_request.ti_id, session)
-        trail.record(event, caller, requested=requested, reason=denied.reason, method=xcom_request.method)
-        forbid(denied)
+        reason = refusal.reason_of(refused)
+        trail.record(event, caller, requested=requested, reason=reason, method=xcom_request.method)
+        forbid(refused)
     except Exception as trouble:
         log.exception("Could not decide on an XCom %s.", what)
         message = f"The API server could not decide on this {what}; see its log."
-        _answer(HTTPStatus.SERVICE_UNAVAILABLE, reason="undecided", message=message, cause=trouble)
+        _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"reason": "undecided", "message": message}, trouble)
 
 
-def forbid(denied: AccessDeniedError) -> NoReturn:
-    """Answer the request with 403 and the reason."""
-    _answer(HTTPStatus.FORBIDDEN, reason=denied.reason, message=str(denied), cause=denied)
+def forbid(refused: refusal.Refused, **more: Any) -> NoReturn:
+    """Answer the request with 403 and the reason, and with ``more`` for programs."""
+    _answer(HTTPStatus.FORBIDDEN, refusal.to_detail(refused) | more, refused)
 
 
-def _answer(status: HTTPStatus, *, reason: str, message: str, cause: Exception) -> NoReturn:
+def _answer(status: HTTPStatus, detail: dict[str, Any], cause: Exception) -> NoReturn:
     from fastapi import HTTPException
 
     # A name that cannot be encoded, planted in a row, must not turn a refusal into an error.
-    printable = message.encode(errors="backslashreplace").decode()
-    raise HTTPException(int(status), detail={"reason": reason, "message": printable}) from cause
+    printable = {
+        name: part.encode(errors="backslashreplace").decode() if isinstance(part, str) else part
+        for name, part in detail.items()
+    }
+    raise HTTPException(int(status), detail=printable) from cause

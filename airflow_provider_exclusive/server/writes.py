@@ -1,8 +1,8 @@
 """
 Writes of XComs: open a sealed key before Airflow's route stores the row, and wrap its data key.
 
-The guard has already checked that the task writes at its own coordinates. A row that is too large for a reference is
-refused; one without a sealed key passes unchanged.
+The guard has already checked that the task writes at its own coordinates. A row that is too large for a reference, or
+sealed under a key that this API server does not hold, is refused; any other without a sealed key passes unchanged.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from airflow_provider_exclusive.compat.replace import Create, Function
-from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
-from airflow_provider_exclusive.format.reference import check_extent, holds_sealed_key, is_escaped, is_reference_row
+from airflow_provider_exclusive.format.reference import check_extent, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import responses
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -43,13 +42,5 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
 def _accept(decisions: Decisions, row: Any, requested: Coordinate, writer: TaskIdentity) -> Any:
     if is_escaped(row):
         return row
-    try:
-        check_extent(row)
-        if not holds_sealed_key(row):
-            return row
-        return decisions.accept_sealed_key(row, writer=writer, target=requested)
-    except AccessDeniedError:
-        raise
-    except ExclusiveError as refused:
-        message = f"This exclusive value was refused: {refused}"
-        raise AccessDeniedError(message, reason="sealed-key-refused") from refused
+    check_extent(row)
+    return decisions.accept(row, writer=writer, target=requested)

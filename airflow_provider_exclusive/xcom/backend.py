@@ -1,9 +1,10 @@
 """
 The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_exclusive.xcom.push` and ``pull``.
 
-Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. ``set``
-is not overridden, because 3.4 does not push through it. The overrides of ``get_one`` and ``get_all`` know the requested
-coordinate; the hooks do not. While an override runs, the hooks return the raw row, and the override then opens it.
+Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. The
+overrides of what sends a row (``set`` in 3.3, ``_send_set`` in 3.4) only translate refusals. The overrides of
+``get_one`` and ``get_all`` know the requested coordinate; the hooks do not. While one of these runs, the hooks return
+the raw row, and the override then opens it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,30 @@ class ExclusiveXComBackend(BaseXCom):
         """Return the content of the row for a pushed value (Airflow 3.4)."""
         return push.push(value, _locate(coordinate, key))
 
+    @classmethod
+    def set(cls, key: str, value: Any, **where: Any) -> None:
+        """Push a value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.set`."""
+        with server_refusals():
+            super().set(key, value, **where)
+
+    @classmethod
+    async def aset(cls, key: str, value: Any, **where: Any) -> None:
+        """Push a value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aset`."""
+        with server_refusals():
+            await super().aset(key, value, **where)
+
+    @classmethod
+    def _send_set(cls, msg: Any) -> None:
+        """Send a row (Airflow 3.4, which does not push through :meth:`set`)."""
+        with server_refusals():
+            super()._send_set(msg)  # type: ignore[misc]  # 3.3 has none and calls none
+
+    @classmethod
+    async def _asend_set(cls, msg: Any) -> None:
+        """Send a row (Airflow 3.4, which does not push through :meth:`aset`)."""
+        with server_refusals():
+            await super()._asend_set(msg)  # type: ignore[misc]  # 3.3 has none and calls none
+
     @staticmethod
     def deserialize_value(result: Any) -> Any:
         """Return the value of a row (Airflow 3.3)."""
@@ -134,7 +159,8 @@ class ExclusiveXComBackend(BaseXCom):
         """Delete a row and purge its payload."""
         token = _deleting.set(Coordinate(dag_id, run_id, task_id, -1 if map_index is None else map_index, key))
         try:
-            super().delete(key=key, task_id=task_id, dag_id=dag_id, run_id=run_id, map_index=map_index)
+            with server_refusals():
+                super().delete(key=key, task_id=task_id, dag_id=dag_id, run_id=run_id, map_index=map_index)
         finally:
             _deleting.reset(token)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.server.guard import PROBE_DAG
-from airflow_provider_exclusive.server.middleware import NOT_ATTACHED, PROBE_HEADER
+from airflow_provider_exclusive.server.middleware import NOT_ATTACHED_BECAUSE, PROBE_HEADER
 
 _KEY_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
@@ -72,10 +72,11 @@ def _judge(status: int, header: str | None, body: str) -> ProbeResult:
         key_ids = frozenset(_KEY_ID.findall(body))
         explanation = "the API server refused the probe."
         return ProbeResult(is_proved=True, explanation=explanation, key_ids=key_ids, is_installed=True)
-    if header is not None and header.startswith(NOT_ATTACHED):
+    if header is not None and header.startswith(NOT_ATTACHED_BECAUSE):
+        why = header.removeprefix(NOT_ATTACHED_BECAUSE)
         return ProbeResult(
             is_proved=False,
-            explanation=f"the plugin 'exclusive' could not attach to the API server ({header[len(NOT_ATTACHED) :]}).",
+            explanation=f"the plugin 'exclusive' could not attach to the API server ({why}).",
             is_installed=True,
         )
     if status in (401, 403) and not guarded:

@@ -113,7 +113,7 @@ def test_a_sealed_key_to_another_public_key_names_the_option(raw_key):
     other = PrivateKey.from_raw(raw_key("other"))
     sealed_key = keyring.seal_data_key(b"d" * 32, public_key=other.public, context=b"c")
 
-    with pytest.raises(UnknownKeyError, match=r"In the worker that pushed it, set \[exclusive\] public_key") as refusal:
+    with pytest.raises(UnknownKeyError, match=r"\[exclusive\] public_key of this worker") as refusal:
         ring.open_sealed_key(sealed_key, key_id=other.key_id, context=b"c")
 
     assert ring.current_key_id in str(refusal.value)

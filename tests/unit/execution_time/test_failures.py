@@ -117,12 +117,30 @@ class TestRefusalsOfTheServer:
 
     @pytest.mark.parametrize("answer", [None, "text", {}, {"detail": "text"}, ["reason"]])
     def test_a_403_without_a_reason_is_the_servers(self, answer):
-        with pytest.raises(AccessDeniedError, match="The API server refused this read: Forbidden") as denied:
+        with pytest.raises(AccessDeniedError, match="The API server refused this request: Forbidden") as denied:
             refuse_with({"status_code": 403, "message": "Forbidden", "detail": answer})
 
         assert denied.value.reason == "refused-by-server"
 
-    @pytest.mark.parametrize("detail", [None, {}, {"status_code": 404}, {"status_code": 500}])
+    @pytest.mark.parametrize(
+        ("status", "reason", "kind"),
+        [
+            (403, "unknown-key", UnknownKeyError),
+            (403, "no-private-key", ConfigurationError),
+            (403, "sealed-key-refused", EnvelopeError),
+            (503, "plugin-not-attached", ConfigurationError),
+        ],
+    )
+    def test_the_reason_says_which_error_it_is(self, status, reason, kind):
+        with pytest.raises(kind, match="Do that") as refused:
+            refuse_with({"status_code": status, "detail": {"detail": {"reason": reason, "message": "Do that."}}})
+
+        assert isinstance(refused.value, AirflowFailException)
+        assert isinstance(refused.value.__cause__, AirflowRuntimeError)
+
+    UNDECIDED = {"status_code": 503, "detail": {"reason": "undecided"}}  # noqa: RUF012  # never written to
+
+    @pytest.mark.parametrize("detail", [None, {}, {"status_code": 404}, {"status_code": 500}, UNDECIDED])
     def test_other_trouble_stays_what_it_is(self, detail):
         with pytest.raises(AirflowRuntimeError):
             refuse_with(detail)

@@ -10,7 +10,7 @@ from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOver, NoHandOverLookup, Source
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, ConfigurationError, EnvelopeError
 from airflow_provider_exclusive.format.reference import Reference, escape, is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
@@ -211,7 +211,7 @@ class TestSealedKeys:
 
     def accept(self, decisions, row, producer, **change):
         target = replace(Coordinate.of(producer, "rows"), **change)
-        return decisions.accept_sealed_key(row, writer=producer, target=target)
+        return decisions.accept(row, writer=producer, target=target)
 
     @pytest.mark.parametrize("change", [{"key": "other"}, {"task_id": "other"}, {"map_index": 0}])
     def test_one_about_another_output_is_refused(self, decisions, pushed, producer, change):
@@ -237,8 +237,9 @@ class TestSealedKeys:
         assert "sealed_key" not in stored
         assert ask(decisions, [stored], Coordinate.of(producer, "rows"), live(producer), NOTHING).permission
 
-    def test_a_server_without_a_key_stores_it_as_it_is(self, pushed, producer):
-        assert self.accept(Decisions(None), pushed, producer) == pushed
+    def test_a_server_without_a_key_refuses_it(self, pushed, producer):
+        with pytest.raises(ConfigurationError, match="where the API server runs"):
+            self.accept(Decisions(None), pushed, producer)
 
     def test_a_wrapped_key_stays_as_it_is(self, decisions, pushed, producer):
         stored = self.accept(decisions, pushed, producer)

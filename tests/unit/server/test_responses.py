@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi import HTTPException
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError, StorageError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, StorageError, UnknownKeyError
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.responses import http_errors
 
@@ -26,6 +26,13 @@ def answer(at, session, trail, consumer, requesting):
 def test_a_denial_is_answered_403_with_its_reason(answer):
     refusal = answer(AccessDeniedError("not you", reason="not-in-scope"))
     assert (refusal.status_code, refusal.detail) == (403, {"reason": "not-in-scope", "message": "not you"})
+
+
+def test_an_unknown_key_is_answered_403_and_named(answer, trail):
+    refusal = answer(UnknownKeyError("that key", key_id="k-1"), what="write")
+    assert refusal.status_code == 403
+    assert refusal.detail == {"reason": "unknown-key", "message": "that key", "key_id": "k-1"}
+    assert [reason for *_, reason, _ in trail.events] == ["unknown-key"]
 
 
 @pytest.mark.parametrize(("what", "event"), [("read", audit.DENIED), ("write", audit.WRITE_DENIED)])

@@ -36,9 +36,9 @@ def sealed(put, make_store, ring):
 # --- what is refused
 
 
-def refusal_of(write, value, at):
+def refusal_of(write, value, at, **server):
     with pytest.raises(HTTPException) as refusal:
-        write(value, at=at)
+        write(value, at=at, **server)
     assert refusal.value.status_code == 403
     return refusal.value.detail["reason"]
 
@@ -53,11 +53,26 @@ def test_a_sealed_key_for_another_key_is_refused(write, requesting, sealed, at, 
     assert refusal_of(write, sealed, replace(at, key="other")) == "foreign-sealed-key"
 
 
-@pytest.mark.parametrize("change", [{"sealed_key": "AAAA"}, {"sealed_key": None}, {"size": 10}, {"key_id": "0" * 32}])
+@pytest.mark.parametrize("change", [{"sealed_key": "AAAA"}, {"sealed_key": None}, {"size": 10}])
 def test_a_sealed_key_that_does_not_open_is_refused(write, requesting, sealed, at, producer, trail, change):
     requesting(producer, method="POST")
     assert refusal_of(write, sealed | change, at) == "sealed-key-refused"
     assert [event for event, *_ in trail.events] == ["exclusive.write_denied"]
+
+
+def test_a_sealed_key_for_another_pair_is_refused(write, requesting, sealed, at, producer):
+    requesting(producer, method="POST")
+    assert refusal_of(write, sealed | {"key_id": "0" * 32}, at) == "unknown-key"
+
+
+def test_a_server_without_a_private_key_refuses_it(write, requesting, sealed, at, producer):
+    requesting(producer, method="POST")
+    assert refusal_of(write, sealed, at, keyring=None) == "no-private-key"
+
+
+def test_a_wrapped_key_of_another_deployment_is_refused(write, put, requesting, at, producer):
+    requesting(producer, method="POST")
+    assert refusal_of(write, put().to_row() | {"key_id": "0" * 32}, at) == "unknown-key"
 
 
 def test_the_sealed_key_of_an_unknown_writer_is_not_accepted(write, requesting, sealed, at):
@@ -94,11 +109,6 @@ def test_a_sealed_key_is_stored_as_a_wrapped_key(write, requesting, sealed, at, 
     assert len(stored.wrapped_key) > 32
 
 
-def test_without_the_private_key_it_stays_sealed(write, requesting, sealed, at, producer):
-    requesting(producer, method="POST")
-    assert write(sealed, at=at, keyring=None) == sealed
-
-
 def test_without_a_request_it_stays_sealed(write, sealed, at):
     assert write(sealed, at=at) == sealed
 
@@ -109,7 +119,14 @@ def test_a_plain_value_is_stored_untouched(write, requesting, at, producer, valu
     assert write(value, at=at) is value
 
 
-def test_a_reference_with_a_wrapped_key_is_stored_untouched(write, put, requesting, at, producer):
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_reference_with_a_wrapped_key_is_stored_untouched(write, put, requesting, at, producer, ring, has_key):
     row = put().to_row()
+    requesting(producer, method="POST")
+    assert write(row, at=at, keyring=ring if has_key else None) is row
+
+
+def test_a_row_that_names_no_key_is_stored_untouched(write, requesting, at, producer):
+    row = {MARKER: 1, "key_id": 7}
     requesting(producer, method="POST")
     assert write(row, at=at) is row

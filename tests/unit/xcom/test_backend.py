@@ -7,12 +7,13 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, XComResult, XComSequenceSliceResult
 from airflow.sdk.execution_time.context import set_current_context
 
-from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction
 from airflow_provider_exclusive.format.reference import MARKER
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -196,6 +197,25 @@ class TestRefusalsOfTheServer:
             get(which, **EXTRACT)
         assert denied.value.reason == "not-in-scope"
         assert isinstance(denied.value, AirflowFailException)
+
+    @pytest.mark.parametrize("call", ["set", "aset", "delete", "_send_set", "_asend_set"])
+    def test_a_refused_write_says_which_error_it_is(self, load, supervisor, mocker, call):
+        answer = {"reason": "unknown-key", "message": "Set public_key.", "key_id": "k-1"}
+        supervisor.refusal = {"status_code": 403, "detail": {"detail": answer}}
+        # As Airflow 3.4 has them.
+        mocker.patch.object(BaseXCom, "_send_set", supervisor.send, create=True)
+        mocker.patch.object(BaseXCom, "_asend_set", supervisor.asend, create=True)
+        arguments = {"delete": LOAD, "_send_set": {"msg": None}, "_asend_set": {"msg": None}}
+
+        async def write():
+            done = getattr(ExclusiveXComBackend, call)(**arguments.get(call, LOAD | {"value": 1}))
+            if done is not None:
+                await done
+
+        with pytest.raises(UnknownKeyError, match="Set public_key") as refused:
+            asyncio.run(write())
+        assert refused.value.key_id == "k-1"
+        assert isinstance(refused.value, AirflowFailException)
 
     def test_other_trouble_stays_what_it_is(self, load, supervisor, get):
         supervisor.refusal = {"status_code": 500}

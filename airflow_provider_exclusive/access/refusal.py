@@ -1,0 +1,63 @@
+"""
+What the API server calls an error in its answer, and which error the task that gets the answer raises.
+
+Each refusal has a stable reason and a message, and may name a key. This module does not depend on Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from airflow_provider_exclusive.exceptions import (
+    AccessDeniedError,
+    ConfigurationError,
+    EnvelopeError,
+    ExclusiveError,
+    UnknownKeyError,
+)
+
+NO_PRIVATE_KEY: Final = "no-private-key"
+NOT_ATTACHED: Final = "plugin-not-attached"
+UNKNOWN_KEY: Final = "unknown-key"
+INVALID: Final = "sealed-key-refused"
+
+Refused = AccessDeniedError | ConfigurationError | EnvelopeError
+"""What the API server refuses with a reason; anything else is trouble of its own."""
+
+
+def reason_of(error: Refused) -> str:
+    """Return the stable word for ``error``."""
+    match error:
+        case AccessDeniedError():
+            return error.reason
+        case ConfigurationError():
+            return NO_PRIVATE_KEY
+        case UnknownKeyError():
+            return UNKNOWN_KEY
+    return INVALID
+
+
+def to_detail(error: Refused) -> dict[str, str]:
+    """Return what the API server answers for ``error``."""
+    detail = {"reason": reason_of(error), "message": str(error)}
+    if isinstance(error, UnknownKeyError) and error.key_id is not None:
+        detail["key_id"] = error.key_id
+    return detail
+
+
+def from_detail(detail: Mapping[str, Any]) -> ExclusiveError:
+    """
+    Return the error for an answer of the API server.
+
+    :param detail: with a ``reason``.
+    """
+    reason = str(detail["reason"])
+    message = str(detail.get("message", reason))
+    if reason == NO_PRIVATE_KEY:
+        return ConfigurationError(message, option="[exclusive] private_key")
+    if reason == NOT_ATTACHED:
+        return ConfigurationError(message)
+    if reason == UNKNOWN_KEY:
+        return UnknownKeyError(message, key_id=detail.get("key_id"))
+    return EnvelopeError(message) if reason == INVALID else AccessDeniedError(message, reason=reason)
