@@ -21,9 +21,25 @@ NO_PRIVATE_KEY: Final = "no-private-key"
 NOT_ATTACHED: Final = "plugin-not-attached"
 UNKNOWN_KEY: Final = "unknown-key"
 INVALID: Final = "sealed-key-refused"
+PROBED: Final = "exclusive-probe"
+
+PROBE_DAG: Final = "airflow_provider_exclusive"
+"""No task may read or write an XCom of this Dag: whoever requests one learns whether the plugin is there."""
+HELD_KEYS: Final = "held_keys"
+"""The task id under which the plugin answers, to whoever asks, with the ids of its private keys."""
 
 Refused = AccessDeniedError | ConfigurationError | EnvelopeError
 """What the API server refuses with a reason; anything else is trouble of its own."""
+
+
+def without_private_key() -> ConfigurationError:
+    """Return the error for a value that is sealed to an API server without a private key."""
+    return ConfigurationError(
+        "The API server holds no private key, so nobody could ever open what a worker without one pushes. Set "
+        "[exclusive] private_key where the API server runs, to the private half that airflow exclusive keygen printed "
+        "with the worker's public_key, and restart it.",
+        option="[exclusive] private_key",
+    )
 
 
 def reason_of(error: Refused) -> str:

@@ -205,6 +205,17 @@ def _public_map_index(model: Any) -> Any:
     return coordinates.public_map_index_expression(model)
 
 
+def create_xcom_response(key: str, value: Any) -> Any:
+    """
+    Return what Airflow's route answers for a single XCom.
+
+    Guarded by row 9 of ``docs/airflow-facts.md``.
+    """
+    from airflow.api_fastapi.execution_api.datamodels.xcom import XComResponse
+
+    return XComResponse(key=key, value=value)
+
+
 def find_stats() -> Any:
     """
     Return the module by which Airflow reports metrics, or None: decisions do not depend on being counted.

@@ -82,13 +82,7 @@ class ServerDataKeys(DataKeys):
     def recover(self, reference: Reference) -> bytes:
         """Return the data key that the API server sent with this reference."""
         if reference.answer is None:
-            raise ConfigurationError(
-                "This worker holds no private key, and the API server did not open the value for it: the plugin "
-                "'exclusive' is not loaded there. Install airflow-provider-exclusive where the API server runs, set "
-                "[exclusive] private_key there, and do not start it with --apps execution, which loads no plugins. "
-                "dag.test() uses no API server: set the private key in its own process.",
-                option="[exclusive] private_key",
-            )
+            raise missing_plugin("did not open the value for it")
         _refuse_sealed_key(reference)
         if reference.answer.data_key is None:
             raise EnvelopeError(
@@ -97,6 +91,21 @@ class ServerDataKeys(DataKeys):
                 "private_key there (run airflow exclusive doctor), or clear and re-run the producer task."
             )
         return reference.answer.data_key
+
+
+def missing_plugin(symptom: str) -> ConfigurationError:
+    """
+    Return the error for a worker without the private key whose API server has no plugin.
+
+    :param symptom: what the API server did or did not do.
+    """
+    return ConfigurationError(
+        f"This worker holds no private key, and the API server {symptom}: the plugin 'exclusive' is not loaded there. "
+        "Install airflow-provider-exclusive where the API server runs, set [exclusive] private_key there, and do not "
+        "start it with --apps execution, which loads no plugins. dag.test() uses no API server: set the private key in "
+        "its own process.",
+        option="[exclusive] private_key",
+    )
 
 
 def _refuse_sealed_key(reference: Reference) -> None:

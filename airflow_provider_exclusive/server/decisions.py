@@ -15,13 +15,9 @@ from typing import Any, Final
 from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
+from airflow_provider_exclusive.access.refusal import without_private_key
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.exceptions import (
-    AccessDeniedError,
-    ConfigurationError,
-    EnvelopeError,
-    UnknownKeyError,
-)
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import (
     Reference,
     holds_sealed_key,
@@ -33,11 +29,6 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
 _SHOWN_CHARACTERS: Final = 64
-_NO_PRIVATE_KEY: Final = (
-    "The API server holds no private key, so nobody could ever open what a worker without one pushes. Set [exclusive] "
-    "private_key where the API server runs, to the private half that airflow exclusive keygen printed with the "
-    "worker's public_key, and restart it."
-)
 
 
 @dataclass(slots=True)
@@ -109,7 +100,7 @@ class Decisions:
         reference = Reference.from_row(row)
         _check_sealed_key(reference, writer, target)
         if self.keyring is None:
-            raise ConfigurationError(_NO_PRIVATE_KEY, option="[exclusive] private_key")
+            raise without_private_key()
         context = reference.context()
         sealed_key = reference.sealed_key or b""  # which does not open
         data_key = self.keyring.open_sealed_key(sealed_key, key_id=reference.key_id, context=context)

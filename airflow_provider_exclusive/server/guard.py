@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
 
+from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG, PROBED
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
@@ -18,9 +19,6 @@ from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
-
-PROBE_DAG: Final = "airflow_provider_exclusive"
-"""No task may read or write an XCom of this Dag: ``airflow exclusive doctor`` requests one and expects a refusal."""
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
@@ -40,10 +38,14 @@ def _create_guard(trail: AuditTrail, keyring: Keyring | None, original: Function
         dag_id: str, run_id: str, task_id: str, xcom_key: str, request: Any, session: Any, token: Any
     ) -> bool:
         permitted: bool = original(dag_id, run_id, task_id, xcom_key, request, session, token)
+        if dag_id == PROBE_DAG and task_id == HELD_KEYS and request.method in _READS:
+            return permitted  # see the reads
         if dag_id == PROBE_DAG:
-            held = ", ".join(keyring.key_ids) if keyring is not None else "none"
-            message = f"The plugin 'exclusive' refused the probe. Ids of its private keys: {held}."
-            responses.forbid(AccessDeniedError(message, reason="exclusive-probe"))
+            key_ids = keyring.key_ids if keyring is not None else []
+            message = (
+                f"The plugin 'exclusive' refused the probe. Ids of its private keys: {', '.join(key_ids) or 'none'}."
+            )
+            responses.forbid(AccessDeniedError(message, reason=PROBED))
         session.info[XCOM_REQUEST] = xcom_request = XComRequest(token.id, request.method, request.scope)
         if request.method not in _READS:
             requested = Coordinate(dag_id, run_id, task_id, _map_index(request), xcom_key)

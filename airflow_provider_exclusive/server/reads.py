@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG
+from airflow_provider_exclusive.compat.execution_api import create_xcom_response
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.format.reference import is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate
@@ -71,7 +73,20 @@ _ROUTES: Final = {
 
 def create_reads(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
     """Return the replacements of Airflow's read routes, by the name of the route."""
-    return {name: partial(_create_read, route, decisions, trail) for name, route in _ROUTES.items()}
+    reads: dict[str, Create] = {name: partial(_create_read, route, decisions, trail) for name, route in _ROUTES.items()}
+    return reads | {"get_xcom": partial(_create_answer, decisions, reads["get_xcom"])}
+
+
+def _create_answer(decisions: Decisions, create: Create, original: Function) -> Function:
+    """Return what answers with the ids of the private keys where these are requested, and reads otherwise."""
+    read = create(original)
+
+    def read_or_answer(**arguments: Any) -> Any:
+        if (arguments["dag_id"], arguments["task_id"]) != (PROBE_DAG, HELD_KEYS):
+            return read(**arguments)
+        return create_xcom_response(arguments["key"], decisions.keyring.key_ids if decisions.keyring else [])
+
+    return read_or_answer
 
 
 def _create_read(route: _Route, decisions: Decisions, trail: AuditTrail, original: Function) -> Function:

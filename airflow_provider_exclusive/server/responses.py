@@ -42,17 +42,14 @@ def http_errors(
         _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"reason": "undecided", "message": message}, trouble)
 
 
-def forbid(refused: refusal.Refused, **more: Any) -> NoReturn:
-    """Answer the request with 403 and the reason, and with ``more`` for programs."""
-    _answer(HTTPStatus.FORBIDDEN, refusal.to_detail(refused) | more, refused)
+def forbid(refused: refusal.Refused) -> NoReturn:
+    """Answer the request with 403 and the reason."""
+    _answer(HTTPStatus.FORBIDDEN, refusal.to_detail(refused), refused)
 
 
-def _answer(status: HTTPStatus, detail: dict[str, Any], cause: Exception) -> NoReturn:
+def _answer(status: HTTPStatus, detail: dict[str, str], cause: Exception) -> NoReturn:
     from fastapi import HTTPException
 
     # A name that cannot be encoded, planted in a row, must not turn a refusal into an error.
-    printable = {
-        name: part.encode(errors="backslashreplace").decode() if isinstance(part, str) else part
-        for name, part in detail.items()
-    }
+    printable = {name: part.encode(errors="backslashreplace").decode() for name, part in detail.items()}
     raise HTTPException(int(status), detail=printable) from cause

@@ -17,14 +17,16 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.compat.dag import downstream_of, is_airflows_own
+from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
-from airflow_provider_exclusive.execution_time import running_task
+from airflow_provider_exclusive.execution_time import key_holder, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import escape, is_reference_row
 from airflow_provider_exclusive.scopes.declaration import RETURN_KEY, OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import Coordinate, is_kept_as
 from airflow_provider_exclusive.scopes.scope import OPEN
+from airflow_provider_exclusive.store import ExclusiveStore
 from airflow_provider_exclusive.store import purge as purge_payload
 from airflow_provider_exclusive.wiring import current_driver, current_store, offload_threshold
 from airflow_provider_exclusive.xcom import declared
@@ -76,7 +78,7 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputD
         downstream=downstream_of(running.task),
         parts=list(value) if is_whole else None,
     )
-    reference = current_store().put(value, producer=running.identity, key=key, scope=scope, codec=outputs.codec)
+    reference = _sealing_store().put(value, producer=running.identity, key=key, scope=scope, codec=outputs.codec)
     return reference.to_row()
 
 
@@ -86,7 +88,7 @@ def _push_record(value: Any, target: Coordinate, running: RunningTask | None) ->
             f"The XCom key {RECORD_KEY!r} is reserved for the hand-over record of ExclusiveTriggerDagRunOperator. "
             "Push under another key."
         )
-    store = current_store()
+    store = _sealing_store()
     return seal_record(value, producer=running.identity, keys=store.keys, now=store.clock()).to_row()
 
 
@@ -101,10 +103,18 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
     if not threshold or len(encoded) < threshold:
         return row
     # Encoded as Airflow does, so that a plain task reads exactly what it would read without this backend.
-    reference = current_store().put_encoded(
+    reference = _sealing_store().put_encoded(
         [encoded], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
     )
     return reference.to_row()
+
+
+def _sealing_store() -> ExclusiveStore:
+    """Return the store, once it is certain that somebody can open what is sealed here."""
+    store = current_store()
+    if isinstance(store.keys, ServerDataKeys):
+        key_holder.require(store.keys.key_id)
+    return store
 
 
 def _as_pushed(target: Coordinate, row: Mapping[str, Any]) -> Coordinate:

@@ -611,6 +611,13 @@ def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):
     assert judged.key_ids == {wiring.current_store().keys.key_id}
 
 
+def test_a_task_learns_which_keys_the_server_holds(world):
+    response = world.call("GET", "airflow_provider_exclusive/any/held_keys/any", token=mint_token())
+
+    assert response.status_code == 200
+    assert response.json()["value"] == [wiring.current_store().keys.key_id]
+
+
 def test_the_token_that_doctor_signs_is_one_of_a_task(world):
     response = world.call("GET", "airflow_provider_exclusive/probe/probe/probe", token=mint_token())
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_exclusive.access.refusal import PROBE_DAG, PROBED
 from airflow_provider_exclusive.compat.execution_api import mint_token
-from airflow_provider_exclusive.server.guard import PROBE_DAG
 from airflow_provider_exclusive.server.middleware import NOT_ATTACHED_BECAUSE, PROBE_HEADER
 
 _KEY_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
@@ -67,7 +67,7 @@ def probe(execution_api_url: str, *, timeout_seconds: float = 10) -> ProbeResult
 
 
 def _judge(status: int, header: str | None, body: str) -> ProbeResult:
-    guarded, watched = status == 403 and "exclusive-probe" in body, header == "attached"  # noqa: PLR2004  # Forbidden
+    guarded, watched = status == 403 and PROBED in body, header == "attached"  # noqa: PLR2004  # Forbidden
     if guarded and watched:
         key_ids = frozenset(_KEY_ID.findall(body))
         explanation = "the API server refused the probe."

@@ -60,16 +60,19 @@ def test_a_value_pushed_with_the_plugin_reports_it_missing(hardened, served_with
     hardened.clear("mending", run_id, ["load"])
     hardened.wait("mending", run_id)
 
-    assert_plugin_is_missed(hardened, run_id, errors_of)
-
-
-def test_a_value_pushed_without_the_plugin_reports_it_missing(hardened, served_without_plugin, errors_of):
-    assert_plugin_is_missed(hardened, hardened.run("mending"), errors_of)
-
-
-def assert_plugin_is_missed(hardened, run_id, errors_of):
     assert hardened.task_states("mending", run_id) == {"extract": "success", "load": "failed"}
-    errors = errors_of("mending", run_id, "load")
+    assert_plugin_is_missed(errors_of("mending", run_id, "load"))
+
+
+def test_a_push_without_the_plugin_fails_at_once(hardened, served_without_plugin, errors_of):
+    run_id = hardened.run("mending")
+
+    assert hardened.task_states("mending", run_id) == {"extract": "failed", "load": "upstream_failed"}
+    assert_plugin_is_missed(errors_of("mending", run_id, "extract"))
+
+
+def assert_plugin_is_missed(errors):
+    assert "ConfigurationError" in errors
     assert "the plugin 'exclusive' is not loaded there" in errors
     assert "private_key" in errors
     assert "--apps execution" in errors

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from fastapi import HTTPException
 
+from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST
-from airflow_provider_exclusive.server.guard import PROBE_DAG, create_guards
+from airflow_provider_exclusive.server.guard import create_guards
 
 TOKEN = SimpleNamespace(id="the id in the token")
 
@@ -105,3 +106,13 @@ def test_the_probe_of_a_server_without_keys_names_none(check, requesting, produc
     requesting(producer)
     with pytest.raises(HTTPException, match="private keys: none"):
         check(dag_id=PROBE_DAG)
+
+
+def test_the_ids_of_its_keys_may_be_read_and_nothing_written(check, requesting, producer, session):
+    requesting(producer)
+    session.info.clear()
+    assert check(dag_id=PROBE_DAG, task_id=HELD_KEYS) is True
+    assert session.info == {}
+    requesting(producer, method="POST")
+    with pytest.raises(HTTPException):
+        check(dag_id=PROBE_DAG, task_id=HELD_KEYS)

@@ -204,3 +204,16 @@ def test_an_open_value_is_not_recorded(read, put, requesting, trail):
 
 def test_routes_are_those_that_return_values():
     assert set(create_reads(None, None)) == {ONE, BY_INDEX, BY_SLICE}
+
+
+# --- what a worker without the private key asks
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_whoever_asks_learns_the_ids_of_the_keys(read, ring, has_key):
+    held = read(1, dag_id="airflow_provider_exclusive", task_id="held_keys", keyring=ring if has_key else None)
+    assert held == (ring.key_ids if has_key else [])
+
+
+def test_another_xcom_of_that_dag_is_read_as_any(read):
+    assert read(1, dag_id="airflow_provider_exclusive") == 1

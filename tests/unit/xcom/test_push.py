@@ -15,6 +15,7 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, So
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.serde import SerdeCodec
+from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
@@ -22,6 +23,7 @@ from airflow_provider_exclusive.exceptions import (
     InvalidScopeError,
     StorageUnavailableError,
 )
+from airflow_provider_exclusive.execution_time import key_holder
 from airflow_provider_exclusive.format.reference import MARKER, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause
@@ -59,6 +61,40 @@ def plain(run_as, consumer, dag):
 def hand_over(consumer):
     source = Source(Coordinate("etl", "run-1", "extract", -1, "return_value"), is_exclusive=True)
     return HandOver(consumer, "child", "run-9", {"rows": source})
+
+
+class TestWithoutThePrivateKey:
+    @pytest.fixture(autouse=True)
+    def sealing(self, used_store, store, ring):
+        used_store(replace(store, keys=ServerDataKeys(ring.keys[0].public)))
+        key_holder._held_key_ids.cache_clear()
+        yield
+        key_holder._held_key_ids.cache_clear()
+
+    @pytest.fixture(params=["exclusive output", "large plain value", "hand-over record"])
+    def pushed(self, request, own, consumer, threshold, hand_over):
+        """What a task seals, and where."""
+        if request.param == "exclusive output":
+            request.getfixturevalue("exclusive")
+            return "a secret", own
+        request.getfixturevalue("plain")
+        if request.param == "hand-over record":
+            return hand_over, Coordinate.of(consumer, RECORD_KEY)
+        threshold.return_value = 100
+        return LARGE, Coordinate.of(consumer, "return_value")
+
+    def test_nothing_is_stored_that_nobody_could_open(self, pushed, driver, mocker):
+        mocker.patch.object(key_holder, "find_xcom", return_value=None)
+
+        with pytest.raises(ConfigurationError, match="plugin 'exclusive' is not loaded") as refused:
+            push.push(*pushed)
+        assert isinstance(refused.value, AirflowFailException)
+        assert list(driver.scan()) == []
+
+    def test_it_is_stored_once_the_server_holds_the_key(self, pushed, ring, mocker):
+        mocker.patch.object(key_holder, "find_xcom", return_value=ring.key_ids)
+
+        assert Reference.from_row(push.push(*pushed)).sealed_key
 
 
 class TestRefused:
