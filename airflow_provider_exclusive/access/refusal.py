@@ -32,16 +32,6 @@ Refused = AccessDeniedError | ConfigurationError | EnvelopeError
 """What the API server refuses with a reason; anything else is trouble of its own."""
 
 
-def without_private_key() -> ConfigurationError:
-    """Return the error for a value that is sealed to an API server without a private key."""
-    return ConfigurationError(
-        "The API server holds no private key, so nobody could ever open what a worker without one pushes. Set "
-        "[exclusive] private_key where the API server runs, to the private half that airflow exclusive keygen printed "
-        "with the worker's public_key, and restart it.",
-        option="[exclusive] private_key",
-    )
-
-
 def reason_of(error: Refused) -> str:
     """Return the stable word for ``error``."""
     match error:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_data_key
-from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError
+from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import Reference
 
 
@@ -32,8 +32,8 @@ class DataKeys(ABC):
         """
         Return the data key of ``reference``.
 
-        :raises EnvelopeError: if the reference is not what its producer wrote.
-        :raises ConfigurationError: if this process has no private key and the API server did not send the data key.
+        :raises EnvelopeError: if the reference is not what its producer wrote, or its key is unknown.
+        :raises ConfigurationError: if this process has no private key, and the API server has no plugin or no key.
         """
 
 
@@ -85,12 +85,21 @@ class ServerDataKeys(DataKeys):
             raise missing_plugin("did not open the value for it")
         _refuse_sealed_key(reference)
         if reference.answer.data_key is None:
-            raise EnvelopeError(
-                f"The API server could not open this exclusive value, sealed under key {reference.key_id!r}: its row "
-                "is not what the producer wrote, or the API server does not hold that key. Check [exclusive] "
-                "private_key there (run airflow exclusive doctor), or clear and re-run the producer task."
-            )
+            raise _not_opened(reference, reference.answer.not_opened)
         return reference.answer.data_key
+
+
+def missing_private_key(consequence: str) -> ConfigurationError:
+    """
+    Return the error for an API server without a private key.
+
+    :param consequence: what it therefore could not do.
+    """
+    return ConfigurationError(
+        f"The API server holds no private key, so {consequence}. Set [exclusive] private_key where the API server "
+        "runs, to the private half that airflow exclusive keygen printed with the worker's public_key, and restart it.",
+        option="[exclusive] private_key",
+    )
 
 
 def missing_plugin(symptom: str) -> ConfigurationError:
@@ -105,6 +114,28 @@ def missing_plugin(symptom: str) -> ConfigurationError:
         "start it with --apps execution, which loads no plugins. dag.test() uses no API server: set the private key in "
         "its own process.",
         option="[exclusive] private_key",
+    )
+
+
+def _not_opened(reference: Reference, reason: str | None) -> ConfigurationError | EnvelopeError:
+    clear = f"clear and re-run task {reference.producer.task_id!r} of that run"
+    match reason:
+        case "unknown-key":
+            return UnknownKeyError(
+                f"This value is sealed under key {reference.key_id!r}, which the API server does not hold. Add the old "
+                f"private key there, at the end of [exclusive] private_key, or {clear}.",
+                key_id=reference.key_id,
+            )
+        case "no-private-key":
+            return missing_private_key("it could not open this value")
+        case "superseded-try":
+            return EnvelopeError(
+                f"The output {reference.key!r} of {reference.producer} was written by an earlier try of that task, and "
+                f"counts no longer. To write it again, {clear}."
+            )
+    return EnvelopeError(
+        f"The API server could not open the output {reference.key!r} of {reference.producer}: its row is not what the "
+        f"producer wrote. Find out who can write there, and {clear}."
     )
 
 

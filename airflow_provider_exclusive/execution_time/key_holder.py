@@ -11,7 +11,7 @@ import functools
 
 from airflow_provider_exclusive.access import refusal
 from airflow_provider_exclusive.compat.task_runner import find_xcom
-from airflow_provider_exclusive.crypto.data_keys import missing_plugin
+from airflow_provider_exclusive.crypto.data_keys import missing_plugin, missing_private_key
 from airflow_provider_exclusive.crypto.keyring import unknown_public_key
 
 
@@ -25,7 +25,7 @@ def require(key_id: str) -> None:
     """
     held = _held_key_ids()
     if not held:
-        raise refusal.without_private_key()
+        raise missing_private_key("nobody could ever open this value, and it was not stored")
     if key_id not in held:
         raise unknown_public_key(key_id, held=held)
 

@@ -42,6 +42,7 @@ _FIELDS: Final = frozenset(
     {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
 )
 _ANSWER: Final = "data_key"
+_NOT_OPENED: Final = "not_opened"
 _PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
 _CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
 _OPEN_SCOPE: Final = "*"
@@ -54,9 +55,11 @@ class ServerAnswer:
     What the API server returned with a reference.
 
     :param data_key: the data key, if the reader may have it; None if the reference cannot be opened.
+    :param not_opened: a stable word for why it cannot be opened.
     """
 
     data_key: bytes | None = field(repr=False)
+    not_opened: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +135,10 @@ class Reference:
             "expires_at": self.expires_at,
         }
 
-    def to_answer(self, data_key: bytes | None) -> dict[str, Any]:
-        """
-        Return the row as the API server sends it to a reader that may read it.
-
-        :param data_key: None means that the API server could not open the reference.
-        """
-        return self.to_row() | {_ANSWER: None if data_key is None else to_base64(data_key)}
+    def to_answer(self, answer: ServerAnswer) -> dict[str, Any]:
+        """Return the row as the API server sends it to a reader that may read it."""
+        reason = {} if answer.not_opened is None else {_NOT_OPENED: answer.not_opened}
+        return self.to_row() | {_ANSWER: None if answer.data_key is None else to_base64(answer.data_key)} | reason
 
     @classmethod
     def from_answer(cls, row: Mapping[str, Any]) -> Reference:
@@ -150,7 +150,7 @@ class Reference:
         if _ANSWER not in row:
             return cls.from_row(row)
         try:
-            answer = ServerAnswer(optional(row[_ANSWER], from_base64))
+            answer = ServerAnswer(optional(row[_ANSWER], from_base64), optional(row.get(_NOT_OPENED), string))
         except (TypeError, ValueError) as malformed:
             raise EnvelopeError(
                 "The API server's answer to this read is invalid: expected a data key in base64. Run the same release "
@@ -224,7 +224,7 @@ def holds_sealed_key(row: object) -> bool:
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``row`` without an answer: only the API server adds one, so one from the database must not be used."""
-    return {name: content for name, content in row.items() if name != _ANSWER} if _ANSWER in row else dict(row)
+    return {name: content for name, content in row.items() if name not in (_ANSWER, _NOT_OPENED)}
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.access import decision, refusal
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
-from airflow_provider_exclusive.access.refusal import without_private_key
+from airflow_provider_exclusive.crypto.data_keys import missing_private_key
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import (
     Reference,
+    ServerAnswer,
     holds_sealed_key,
     is_escaped,
     is_reference_row,
@@ -28,6 +29,8 @@ from airflow_provider_exclusive.format.reference import (
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
+SUPERSEDED: Final = "superseded-try"
+ALTERED: Final = "altered"
 _SHOWN_CHARACTERS: Final = 64
 
 
@@ -100,7 +103,7 @@ class Decisions:
         reference = Reference.from_row(row)
         _check_sealed_key(reference, writer, target)
         if self.keyring is None:
-            raise without_private_key()
+            raise missing_private_key("nobody could ever open this value, and it was not stored")
         context = reference.context()
         sealed_key = reference.sealed_key or b""  # which does not open
         data_key = self.keyring.open_sealed_key(sealed_key, key_id=reference.key_id, context=context)
@@ -126,19 +129,27 @@ class Decisions:
             answer.rows[position] = _printable(stored)
             return
         # First who wrote it, then what it says: a scope that no key vouches for is not even looked at.
-        data_key = self._unwrap(reference) if request.at.covers(reference.coordinate) else None
-        permission = _permit(reference, request) if data_key is not None else None
-        answer.rows[position] = reference.to_answer(data_key if permission is not None else None)
+        opened = self._unwrap(reference, request)
+        permission = _permit(reference, request) if opened.data_key is not None else None
+        if opened.data_key is not None and permission is None:
+            opened = ServerAnswer(None, SUPERSEDED)
+        answer.rows[position] = reference.to_answer(opened)
         if not reference.scope.is_open:
             answer.permission = answer.permission or permission
 
-    def _unwrap(self, reference: Reference) -> bytes | None:
-        if self.keyring is None or reference.sealed_key is not None:
-            return None
+    def _unwrap(self, reference: Reference, request: ReadRequest) -> ServerAnswer:
+        """Return the data key, or why there is none; the scope may still forbid it."""
+        if self.keyring is None:
+            return ServerAnswer(None, refusal.NO_PRIVATE_KEY)
+        if reference.sealed_key is not None or not request.at.covers(reference.coordinate):
+            return ServerAnswer(None, ALTERED)
         try:
-            return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+            context = reference.context()
+            return ServerAnswer(self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context))
+        except UnknownKeyError:
+            return ServerAnswer(None, refusal.UNKNOWN_KEY)
         except EnvelopeError:
-            return None
+            return ServerAnswer(None, ALTERED)
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +180,7 @@ def check_write(writer: Caller | None, target: Coordinate, standing: Container[s
         raise AccessDeniedError(
             f"{writer.identity} was cleared or retried, and this is the process of an earlier try, which may not write "
             f"or delete {target}.",
-            reason="superseded-try",
+            reason=SUPERSEDED,
         )
     if not writer.is_live:
         raise AccessDeniedError(
@@ -189,7 +200,7 @@ def _permit(reference: Reference, request: ReadRequest) -> Permission | None:
     raise AccessDeniedError(
         f"The exclusive output {reference.key!r} of {reference.producer} was written by an earlier try of that task, "
         f"which was cleared or retried since. Clear and re-run {reference.producer.task_id!r}.",
-        reason="superseded-try",
+        reason=SUPERSEDED,
     )
 
 

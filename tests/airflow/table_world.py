@@ -196,6 +196,6 @@ def _seal(place: Place, key: str, kind: str, clauses: tuple[Clause, ...], world:
     reference = store.put(f"a value of {key}", producer=producer, key=key, scope=scope)
     row = reference.to_row() | ({"consumers": "*"} if kind == "edited" else {})
     if kind in ("misplaced", "edited", "sealed_key"):
-        return Cell(kind, clauses, row, row | {"data_key": None})
+        return Cell(kind, clauses, row, row | {"data_key": None, "not_opened": "altered"})
     data_key = ring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
     return Cell(kind, clauses, row, row | {"data_key": base64.b64encode(data_key).decode()})

@@ -25,7 +25,7 @@ import pytest
 
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
 from airflow_provider_exclusive.crypto import keyring, sealing
-from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.format.reference import Reference, ServerAnswer
 from stack.airflow import AirflowStack
 from stack.metadata import XComRow
 from stack.processes import wait_until
@@ -171,7 +171,7 @@ def with_its_data_key(forge: Forge) -> Make:
 
     def make(attacker: Attacker, target: Coordinate) -> dict:
         reference, data_key = forge(attacker, target)
-        return replace(reference, wrapped_key=os.urandom(60)).to_answer(data_key)
+        return replace(reference, wrapped_key=os.urandom(60)).to_answer(ServerAnswer(data_key))
 
     return make
 

@@ -106,6 +106,25 @@ class TestAWorkerWithoutThePrivateKey:
         with pytest.raises(EnvelopeError, match="could not open"):
             handed.recover(replace(put(), answer=ServerAnswer(None)))
 
+    @pytest.mark.parametrize(
+        ("reason", "kind", "message"),
+        [
+            ("unknown-key", UnknownKeyError, r"sealed under key '{key_id}', which the API server does not hold"),
+            ("no-private-key", ConfigurationError, "The API server holds no private key"),
+            ("superseded-try", EnvelopeError, "by an earlier try .* clear and re-run task 'extract'"),
+            ("altered", EnvelopeError, "its row is not what the producer wrote"),
+            ("of a later release", EnvelopeError, "could not open"),
+        ],
+    )
+    def test_says_why_the_server_could_not(self, handed, put, reason, kind, message):
+        reference = put()
+        answered = Reference.from_answer(reference.to_answer(ServerAnswer(None, reason)))
+
+        with pytest.raises(kind, match=message.format(key_id=reference.key_id)) as failure:
+            handed.recover(answered)
+        assert type(failure.value) is kind
+        assert getattr(failure.value, "key_id", reference.key_id) == reference.key_id
+
     @pytest.mark.parametrize("data_key", [b"", b"short", b"x" * 33])
     def test_opens_nothing_with_a_wrong_data_key(self, make_store, handed, put, consumer, data_key):
         reference = replace(put(), answer=ServerAnswer(data_key))
@@ -116,7 +135,7 @@ class TestAWorkerWithoutThePrivateKey:
     def test_opens_what_it_was_handed(self, make_store, ring, handed, put, consumer):
         reference = put()
         data_key = LocalDataKeys(ring).recover(reference)
-        row = reference.to_answer(data_key)
+        row = reference.to_answer(ServerAnswer(data_key))
 
         assert replace(make_store(), keys=handed).get(Reference.from_answer(row), reader=consumer) == "a value"
 
@@ -128,7 +147,7 @@ class TestAnAnswer:
             Reference.from_answer(put().to_row() | {"data_key": data_key})
 
     def test_has_no_place_in_a_stored_row(self, put):
-        row = put().to_answer(b"d" * 32)
+        row = put().to_answer(ServerAnswer(b"d" * 32))
 
         with pytest.raises(EnvelopeError):
             Reference.from_row(row)
@@ -136,6 +155,6 @@ class TestAnAnswer:
         assert "data_key" not in without_answer(row)
 
     def test_does_not_matter_to_who_holds_the_private_key(self, store, put, consumer):
-        reference = Reference.from_answer(put().to_answer(b"planted" * 5))
+        reference = Reference.from_answer(put().to_answer(ServerAnswer(b"planted" * 5)))
 
         assert store.get(reference, reader=consumer) == "a value"

@@ -9,6 +9,7 @@ from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedRefe
 from airflow_provider_exclusive.format.reference import (
     MARKER,
     Reference,
+    ServerAnswer,
     escape,
     holds_sealed_key,
     is_escaped,
@@ -355,6 +356,6 @@ def test_a_row_without_an_answer_is_read_as_it_was_stored():
 
 
 def test_an_answer_without_a_data_key_differs_from_no_answer():
-    read = Reference.from_answer(REFERENCE.to_answer(None))
+    read = Reference.from_answer(REFERENCE.to_answer(ServerAnswer(None)))
     assert read.answer is not None
     assert read.answer.data_key is None

@@ -122,6 +122,37 @@ class TestReads:
         assert answered["data_key"] not in (None, "cGxhbnRlZA==")
 
 
+class TestWhatCannotBeOpened:
+    """The reason is answered with it, so that a key that is gone is not taken for an attack."""
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({}, None),
+            ({"key_id": "0" * 32}, "unknown-key"),
+            ({"codec": "x"}, "altered"),
+            ({"wrapped_key": "AAAA"}, "altered"),
+            ({"not_opened": "planted"}, None),
+        ],
+    )
+    def test_says_why(self, decisions, row, at, consumer, change, reason):
+        (answered,) = ask(decisions, [row | change], at, live(consumer), NOTHING).rows
+        assert answered.get("not_opened") == reason
+        assert Reference.from_answer(answered).answer.not_opened == reason
+
+    def test_a_row_that_was_moved_says_that_it_is_not_the_one(self, decisions, row, at, consumer):
+        (answered,) = ask(decisions, [row], replace(at, key="other"), live(consumer), NOTHING).rows
+        assert answered["not_opened"] == "altered"
+
+    def test_a_server_without_a_key_says_so(self, row, at, consumer):
+        (answered,) = ask(Decisions(None), [row], at, live(consumer), NOTHING).rows
+        assert answered["not_opened"] == "no-private-key"
+
+    def test_a_superseded_output_says_so_to_its_producer(self, decisions, row, at, producer):
+        (answered,) = ask(decisions, [row], at, live(replace(producer, ti_id="now")), NOTHING, {"now"}).rows
+        assert answered["not_opened"] == "superseded-try"
+
+
 class TestAuthenticationComesFirst:
     """A scope that no key vouches for is never matched."""
 
