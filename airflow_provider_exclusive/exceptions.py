@@ -8,7 +8,8 @@ All errors that this package raises, in one tree.
     ├── ScopeError
     │   ├── InvalidScopeError(ValueError)
     │   ├── AccessDeniedError
-    │   └── HandOverError
+    │   ├── HandOverError
+    │   └── HandOverWithdrawnError(AccessDeniedError, HandOverError)
     ├── EnvelopeError
     │   ├── UnsupportedReferenceError
     │   └── UnknownKeyError
@@ -72,6 +73,17 @@ class HandOverError(ScopeError):
     """An output that should have been handed to a triggered run, or collected from one, is missing."""
 
 
+class HandOverWithdrawnError(AccessDeniedError, HandOverError):
+    """
+    What the reader's run was handed is withdrawn, because the trigger task failed, was cleared or is being retried.
+
+    Worth a retry: the next try of the trigger task takes over the run and hands over again.
+    """
+
+    def __init__(self, message: str, *, reason: str = "hand-over-withdrawn") -> None:
+        super().__init__(message, reason=reason)
+
+
 class EnvelopeError(ExclusiveError):
     """
     A value cannot be opened.
@@ -110,7 +122,7 @@ class PayloadNotFoundError(StorageError):
 
 
 class StorageUnavailableError(StorageError):
-    """The payload store does not respond; the only error of this package that is worth a retry."""
+    """The payload store does not respond, or not now; worth a retry."""
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import HandOver, HandOverLookup, NoHandOverLookup
-from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.access.hand_over import HandOver, HandOverLookup, NoHandOverLookup, Withdrawn
+from airflow_provider_exclusive.exceptions import AccessDeniedError, HandOverWithdrawnError
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
@@ -47,7 +47,8 @@ def decide(
     :param reader: the task instance that requests the value, or None if it is unknown.
     :param reference: a reference whose row was found at the coordinates that it names.
     :param hand_overs: looks up what a run was handed; used only if the scope alone does not permit ``reader``.
-    :raises AccessDeniedError: naming the reader, the output, and who may read it.
+    :raises HandOverWithdrawnError: if a hand-over that may have permitted it is withdrawn.
+    :raises AccessDeniedError: otherwise, naming the reader, the output, and who may read it.
     """
     if reference.scope.is_open:
         return _OPEN
@@ -58,45 +59,67 @@ def decide(
             "value in a task and pass it on (a subprocess, or a thread pool in another process, has no task instance).",
             reason="unknown-reader",
         )
-    permission = _find_permission(reader, reference, hand_overs, steps=_LONGEST_CHAIN)
-    if permission is None:
-        raise AccessDeniedError(
-            f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
-            f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
-            f"re-run {reference.producer.task_id!r}{_other_way(reader, reference)}."
+    search = _Search(reference, hand_overs)
+    permission = search.find_permission(reader, steps=_LONGEST_CHAIN)
+    if permission is not None:
+        return permission
+    if search.withdrawn is not None:
+        raise HandOverWithdrawnError(
+            f"Access denied for now: {reader} requested {what}, and may have been handed it by "
+            f"{search.withdrawn.source}, {search.withdrawn.cure}"
         )
-    return permission
+    raise AccessDeniedError(
+        f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
+        f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
+        f"re-run {reference.producer.task_id!r}{_other_way(reader, reference)}."
+    )
 
 
-def _find_permission(
-    reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int
-) -> Permission | None:
-    if reader.is_same_task(reference.producer):
-        return _PRODUCER
-    if reference.scope.permits(reader):
-        return _IN_SCOPE
-    if _is_caller(reader, reference, hand_overs):
-        return _CALLER
-    hand_over = _find_hand_over(reader, reference, hand_overs, steps=steps)
-    return Permission("handed-over", hand_over.trigger) if hand_over is not None else None
+@dataclass(slots=True)
+class _Search:
+    """
+    The search for somebody on whose right a read rests.
 
+    :param withdrawn: a hand-over that is missing now, and may have been that right.
+    """
 
-def _is_caller(reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup) -> bool:
-    if not reference.scope.admits_caller:
-        return False
-    hand_over = hand_overs.find(reference.producer.dag_id, reference.producer.run_id)
-    return hand_over is not None and hand_over.trigger.is_same_task_instance(reader)
+    reference: Reference
+    hand_overs: HandOverLookup
+    withdrawn: Withdrawn | None = None
 
+    def find_permission(self, reader: TaskIdentity, *, steps: int) -> Permission | None:
+        """Return why ``reader`` may read: by itself, or because a task that may read has handed it the output."""
+        if reader.is_same_task(self.reference.producer):
+            return _PRODUCER
+        if self.reference.scope.permits(reader):
+            return _IN_SCOPE
+        if self._is_caller(reader):
+            return _CALLER
+        hand_over = self._find_hand_over(reader, steps=steps)
+        return Permission("handed-over", hand_over.trigger) if hand_over is not None else None
 
-def _find_hand_over(
-    reader: TaskIdentity, reference: Reference, hand_overs: HandOverLookup, *, steps: int
-) -> HandOver | None:
-    if not steps or (reader.dag_id, reader.run_id) == (reference.producer.dag_id, reference.producer.run_id):
-        return None
-    hand_over = hand_overs.find(reader.dag_id, reader.run_id)
-    if hand_over is None or not hand_over.covers(reference):
-        return None
-    return hand_over if _find_permission(hand_over.trigger, reference, hand_overs, steps=steps - 1) else None
+    def _is_caller(self, reader: TaskIdentity) -> bool:
+        if not self.reference.scope.admits_caller:
+            return False
+        found = self.hand_overs.find(self.reference.producer.dag_id, self.reference.producer.run_id)
+        if found is None or not found.trigger.is_same_task_instance(reader):
+            return False
+        return self._note(found) is not None
+
+    def _find_hand_over(self, reader: TaskIdentity, *, steps: int) -> HandOver | None:
+        producer = self.reference.producer
+        if not steps or (reader.dag_id, reader.run_id) == (producer.dag_id, producer.run_id):
+            return None
+        hand_over = self._note(self.hand_overs.find(reader.dag_id, reader.run_id))
+        if hand_over is None or not hand_over.covers(self.reference):
+            return None
+        return hand_over if self.find_permission(hand_over.trigger, steps=steps - 1) is not None else None
+
+    def _note(self, found: HandOver | Withdrawn | None) -> HandOver | None:
+        if isinstance(found, Withdrawn):
+            self.withdrawn = found
+            return None
+        return found
 
 
 def _other_way(reader: TaskIdentity, reference: Reference) -> str:

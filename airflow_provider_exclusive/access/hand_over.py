@@ -111,12 +111,36 @@ class HandOver:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """
+    The answer about a run whose trigger task has no record now: it failed, was cleared or is being retried.
+
+    :param trigger: the task that the run points to; its next try may hand over again.
+    """
+
+    trigger: TaskIdentity
+
+    @property
+    def source(self) -> str:
+        """How messages call the trigger task; its run is nobody's business whose ``conf`` was written by hand."""
+        return f"task {self.trigger.task_id!r} of {self.trigger.dag_id}"
+
+    @property
+    def cure(self) -> str:
+        """What messages say after :attr:`source`."""
+        return (
+            "which has withdrawn it: that task failed, was cleared or is being retried, or it never handed over "
+            "anything. A retry succeeds once it has handed over. If it will not run again by itself, clear it."
+        )
+
+
 class HandOverLookup(Protocol):
     """A look-up of what a Dag run was handed."""
 
-    def find(self, dag_id: str, run_id: str) -> HandOver | None:
+    def find(self, dag_id: str, run_id: str) -> HandOver | Withdrawn | None:
         """
-        Return the hand-over that this run points to and that names this run, or None.
+        Return the hand-over that this run points to and that names this run; None if there is no such.
 
         Never trust a request: the pointer must be the one in the run's own ``conf``, and the record must open.
         """

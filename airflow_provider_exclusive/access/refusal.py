@@ -14,6 +14,7 @@ from airflow_provider_exclusive.exceptions import (
     ConfigurationError,
     EnvelopeError,
     ExclusiveError,
+    HandOverWithdrawnError,
     UnknownKeyError,
 )
 
@@ -21,6 +22,7 @@ NO_PRIVATE_KEY: Final = "no-private-key"
 NOT_ATTACHED: Final = "plugin-not-attached"
 UNKNOWN_KEY: Final = "unknown-key"
 INVALID: Final = "sealed-key-refused"
+WITHDRAWN: Final = "hand-over-withdrawn"
 PROBED: Final = "exclusive-probe"
 
 PROBE_DAG: Final = "airflow_provider_exclusive"
@@ -66,4 +68,6 @@ def from_detail(detail: Mapping[str, Any]) -> ExclusiveError:
         return ConfigurationError(message)
     if reason == UNKNOWN_KEY:
         return UnknownKeyError(message, key_id=detail.get("key_id"))
+    if reason == WITHDRAWN:
+        return HandOverWithdrawnError(message, reason=reason)
     return EnvelopeError(message) if reason == INVALID else AccessDeniedError(message, reason=reason)

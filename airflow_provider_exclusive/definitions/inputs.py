@@ -14,8 +14,8 @@ from typing import Any, Final
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
-from airflow_provider_exclusive.access.hand_over import Source, has_pointer
-from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
+from airflow_provider_exclusive.access.hand_over import Source, Withdrawn, has_pointer
+from airflow_provider_exclusive.exceptions import HandOverError, HandOverWithdrawnError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
@@ -118,7 +118,8 @@ def find_source(name: str) -> Source:
     """
     Return where the output is stored that this run was handed under ``name``; pulls no value.
 
-    :raises HandOverError: if it was not handed over, or was withdrawn.
+    :raises HandOverError: if it was not handed over.
+    :raises HandOverWithdrawnError: if the hand-over is withdrawn for now.
     """
     if name in _test_values.get({}):
         raise HandOverError(
@@ -145,11 +146,16 @@ def _running(name: str) -> RunningTask:
 def _handed(name: str, running: RunningTask) -> Mapping[str, Source]:
     own, hand_overs = running.identity, dag_runs.WorkerHandOverLookup(running)
     hand_over = hand_overs.find(own.dag_id, own.run_id)
+    if isinstance(hand_over, Withdrawn):
+        raise HandOverWithdrawnError(
+            f"Run {own.run_id} of {own.dag_id} was not handed {name!r} yet, or no longer: its conf points to the "
+            f"hand-over of {hand_over.source}, {hand_over.cure}"
+        )
     if hand_over is None and has_pointer(hand_overs.conf_of(own.dag_id, own.run_id)):
         raise HandOverError(
             f"Run {own.run_id} of {own.dag_id} was not handed {name!r}: its conf points to a hand-over record that "
             "does not name this run. Either the conf was written by hand, or the hand-over was withdrawn: the caller "
-            "(the task that triggered the run) was cleared, or has triggered another run since. Re-run the caller."
+            "(the task that triggered the run) has triggered another run since. Re-run the caller."
         )
     return {} if hand_over is None else hand_over.sources
 

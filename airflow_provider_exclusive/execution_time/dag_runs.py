@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Withdrawn, read_pointer
 from airflow_provider_exclusive.compat.task_runner import find_conf
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -34,7 +34,7 @@ class WorkerHandOverLookup:
 
     running: RunningTask
 
-    def find(self, dag_id: str, run_id: str) -> HandOver | None:
+    def find(self, dag_id: str, run_id: str) -> HandOver | Withdrawn | None:
         """
         See :class:`~airflow_provider_exclusive.access.hand_over.HandOverLookup`.
 
@@ -52,10 +52,14 @@ class WorkerHandOverLookup:
                     raise
             return found[run]
 
-    def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
+    def _look_up(self, dag_id: str, run_id: str) -> HandOver | Withdrawn | None:
         trigger = read_pointer(self.conf_of(dag_id, run_id))
-        hand_over = None if trigger is None else _pull_record(trigger)
-        return hand_over if hand_over is not None and hand_over.is_for(dag_id, run_id) else None
+        if trigger is None:
+            return None
+        hand_over = _pull_record(trigger)
+        if hand_over is None:
+            return Withdrawn(trigger)
+        return hand_over if hand_over.is_for(dag_id, run_id) else None
 
     def conf_of(self, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
         """Return the ``conf`` of a run; None if it has none or there is no such run."""

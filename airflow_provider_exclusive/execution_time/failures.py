@@ -1,14 +1,16 @@
-"""Fail a task without retrying, except when the store is unreachable."""
+"""Fail a task without retrying, except where another try may succeed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_exclusive.access import refusal
-from airflow_provider_exclusive.exceptions import ExclusiveError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import ExclusiveError, HandOverWithdrawnError, StorageUnavailableError
+
+_WORTH_A_RETRY: Final = (StorageUnavailableError, HandOverWithdrawnError)
 
 
 @contextmanager
@@ -16,7 +18,7 @@ def failing_without_retry() -> Iterator[None]:
     """Turn errors that a retry cannot fix into errors that fail the task at once."""
     try:
         yield
-    except StorageUnavailableError:
+    except _WORTH_A_RETRY:
         raise
     except ExclusiveError as error:
         raise _final(error) from error.__cause__

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_exclusive.access.hand_over import HandOver
+from airflow_provider_exclusive.access.hand_over import HandOver, Withdrawn
 from airflow_provider_exclusive.compat.task_runner import trigger_task_instance
 from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -57,7 +57,7 @@ class RunningTask:
     outputs: OutputDeclaration | None = None
     inputs: dict[tuple[str, str], None] = field(default_factory=dict)
     opened: deque[Opened] = field(default_factory=deque, repr=False)
-    hand_overs: dict[tuple[str, str], HandOver | None] = field(default_factory=dict, repr=False)
+    hand_overs: dict[tuple[str, str], HandOver | Withdrawn | None] = field(default_factory=dict, repr=False)
     lock: RLock = field(default_factory=RLock, repr=False)
     _opened_bytes: int = 0
 

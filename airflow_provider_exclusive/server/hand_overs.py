@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, read_pointer
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Withdrawn, read_pointer
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.compat.execution_api import xcom_statement
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
@@ -31,16 +31,16 @@ class ServerHandOverLookup:
 
     keyring: Keyring | None
     session: Any
-    _found: dict[tuple[str, str], HandOver | None] = field(default_factory=dict)
+    _found: dict[tuple[str, str], HandOver | Withdrawn | None] = field(default_factory=dict)
 
-    def find(self, dag_id: str, run_id: str) -> HandOver | None:
+    def find(self, dag_id: str, run_id: str) -> HandOver | Withdrawn | None:
         """See :class:`~airflow_provider_exclusive.access.hand_over.HandOverLookup`."""
         run = (dag_id, run_id)
         if run not in self._found:
             self._found[run] = self._look_up(dag_id, run_id)
         return self._found[run]
 
-    def _look_up(self, dag_id: str, run_id: str) -> HandOver | None:
+    def _look_up(self, dag_id: str, run_id: str) -> HandOver | Withdrawn | None:
         if self.keyring is None:
             return None
         run = {"run_dag_id": dag_id, "run_run_id": run_id}
@@ -50,25 +50,29 @@ class ServerHandOverLookup:
                 return None
             # Iterations of one task in a loop (Airflow 3.4) share their coordinates, so there may be several.
             found = connection.execute(xcom_statement(), {**_coordinates(trigger), "xcom_key": RECORD_KEY}).all()
-        read = (_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row))
-        return next((one for one in read if one is not None and one.is_for(dag_id, run_id)), None)
+        if not found:
+            return Withdrawn(trigger)
+        read = [_read(row, str(ti_id), trigger, self.keyring) for row, ti_id in found if is_reference_row(row)]
+        hand_overs = (one for one in read if isinstance(one, HandOver) and one.is_for(dag_id, run_id))
+        withdrawn = (one for one in read if isinstance(one, Withdrawn))
+        return next(hand_overs, None) or next(withdrawn, None)
 
 
-def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> HandOver | None:
+def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> HandOver | Withdrawn | None:
     try:
         reference = Reference.from_row(row)
-        _check(reference, trigger, ti_id)
-        return open_record(reference, keys=LocalDataKeys(keyring))
+        _check_place(reference, trigger)
+        hand_over = open_record(reference, keys=LocalDataKeys(keyring))
     except EnvelopeError as failure:
         log.warning("A run points to the hand-over record of %s, which is invalid: %s", trigger, failure)
         return None
+    # Another try wrote it: the task was cleared or retried since.
+    return hand_over if reference.producer.ti_id == ti_id else Withdrawn(trigger)
 
 
-def _check(reference: Reference, trigger: TaskIdentity, ti_id: str) -> None:
+def _check_place(reference: Reference, trigger: TaskIdentity) -> None:
     if not reference.producer.is_same_task_instance(trigger):
         raise EnvelopeError("it was copied from another task")
-    if reference.producer.ti_id != ti_id:
-        raise EnvelopeError("its task was cleared or retried, which withdraws the hand-over")
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.compat.dag import is_airflows_own
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, find_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
@@ -83,7 +83,7 @@ def _handed_over(requested: Coordinate, running: RunningTask) -> str | None:
     """Return the task if what is asked for was handed to this run as an exclusive output."""
     own = running.identity
     hand_over = running.hand_overs.get((own.dag_id, own.run_id))
-    for source in hand_over.sources.values() if hand_over is not None else ():
+    for source in hand_over.sources.values() if isinstance(hand_over, HandOver) else ():
         if source.is_exclusive and replace(source.at, map_index=None).covers(requested):
             return source.at.task_id
     return None

@@ -112,7 +112,7 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
         )
     except AccessDeniedError as denied:
         _audit("denied", secret, reader)
-        raise AccessDeniedError(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
+        raise type(denied)(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
     _audit("read", secret, reader)
     if running is not None:
         for reference, value in zip(references, values, strict=True):

@@ -9,6 +9,8 @@ GARBAGE = (
     "number as text", "index too small", "index too large", "id is a number", "id with NUL", "id no text",
     "the record itself",
 )  # fmt: skip
+TO_NO_TASK = "index too large"
+"""The only one that is well-formed: it is as if the task that it names had withdrawn its record."""
 
 
 def pointer_to(place: Any) -> dict[str, Any]:

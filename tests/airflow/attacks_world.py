@@ -65,9 +65,8 @@ RUNS_OF_THE_CHAIN = 44
 LONGEST_CHAIN = 32
 
 # Genuine but for what only the metadata database knows: whose try wrote it, and with which data key.
-FAKES_FOR_THE_SERVER = (
-    "earlier try", "another task's try", "another map index's try", "no try", "no such try", "planted data key",
-)  # fmt: skip
+OTHER_TRIES = ("earlier try", "another task's try", "another map index's try", "no try", "no such try")
+FAKES_FOR_THE_SERVER = (*OTHER_TRIES, "planted data key")
 FAKES = (
     *FAKES_FOR_THE_SERVER,
     "unsealed", "escaped", "null", "text", "marker only", "later version", "sealed_key", "copied", "copied and renamed",

@@ -36,6 +36,7 @@ SEED = 20261122
 LEAST_CASES_A_PATH = 5_000
 LEAST_REQUESTS = 200
 DENIED = {"denied: own run", "denied: chain too long", "denied: nothing handed", "denied: not among what was handed"}
+WITHDRAWN = "withdrawn"
 COMMON = ("handed", "handed, mapped", "handed on", "caller")
 logging.getLogger("airflow_provider_exclusive").setLevel(logging.ERROR)  # thousands of warnings are expected here
 
@@ -64,8 +65,8 @@ def worker(world, rows, mocker):
         reference = Reference.from_row(rows.xcoms[case.output])
         try:
             decision.decide(running.identity, reference, dag_runs.WorkerHandOverLookup(running))
-        except AccessDeniedError:
-            return "denied"
+        except AccessDeniedError as denied:
+            return denial(denied.reason)
         except ExclusiveError:
             return "broken"
         return "allowed"
@@ -87,11 +88,15 @@ def server(rows):
                 _, standing = callers.find_reader(reader, requested, [row], session.connection())
                 hand_overs = ServerHandOverLookup(decisions.keyring, session)
                 (answered,) = decisions.answer([row], ReadRequest(requested, caller, hand_overs, standing)).rows
-        except AccessDeniedError:
-            return "denied"
+        except AccessDeniedError as denied:
+            return denial(denied.reason)
         return "allowed" if answered == row | {"data_key": data_key_of(row)} else "answered in a wrong way"
 
     return ask
+
+
+def denial(reason: str) -> str:
+    return {"not-in-scope": "denied", "hand-over-withdrawn": WITHDRAWN}.get(reason, reason)
 
 
 def data_key_of(row) -> str:
@@ -108,9 +113,10 @@ class Table:
 
     def check(self, case: Case, answer: str) -> None:
         expected = expect(self.world, self.path, *case)
-        wanted = "allowed" if expected in ALLOWED else "broken" if expected == "broken record" else "denied"
+        other = {"broken record": "broken", WITHDRAWN: WITHDRAWN}
+        wanted = "allowed" if expected in ALLOWED else other.get(expected, "denied")
         # A record with a scope of its own is refused as any other value is.
-        accepted = {wanted, "denied"} if wanted == "broken" else {wanted}
+        accepted = {wanted, "denied", WITHDRAWN} if wanted == "broken" else {wanted}
         lies = {self.world.lie_about(run) for run in (case.reader.home, case.output.at.home)}
         if answer not in accepted:
             self.faults.append((answer, case, expected, lies))
@@ -134,7 +140,7 @@ def test_every_reader_gets_what_the_oracle_says(path, world, rows, request):
     table.report()
     assert sum(table.outcomes.values()) >= LEAST_CASES_A_PATH
     assert {name: table.outcomes[name] for name in COMMON if table.outcomes[name] < 200} == {}
-    assert table.outcomes.keys() >= {*ALLOWED, *DENIED}
+    assert table.outcomes.keys() >= {*ALLOWED, *DENIED, WITHDRAWN}
     lies = {*FAKES, *GARBAGE, "names another run"}
     stopped = lies - (set(FAKES_FOR_THE_SERVER) if path == "worker" else set())
     assert {kind: table.stopped[kind] for kind in stopped if table.stopped[kind] < 5} == {}
@@ -174,7 +180,8 @@ def test_the_server_says_the_same_over_http(world, rows):
 
 def verdict(response, row) -> str:
     if response.status_code == 403:
-        is_explained = response.json()["detail"]["reason"] == "not-in-scope" and "wrapped_key" not in response.text
-        return "denied" if is_explained else "denied in a wrong way"
+        answer = denial(response.json()["detail"]["reason"])
+        is_explained = answer in ("denied", WITHDRAWN) and "wrapped_key" not in response.text
+        return answer if is_explained else "denied in a wrong way"
     is_answer = response.status_code == 200 and response.json()["value"] == row | {"data_key": data_key_of(row)}
     return "allowed" if is_answer else f"status {response.status_code}"

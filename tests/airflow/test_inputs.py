@@ -27,6 +27,7 @@ from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     EnvelopeError,
     HandOverError,
+    HandOverWithdrawnError,
     InvalidScopeError,
     PayloadNotFoundError,
 )
@@ -111,10 +112,9 @@ class TestWhatWasNotHandedOver:
             {},
             {"dag_id": "d", "run_id": "r", "task_id": "t"},
             {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": True},
-            {"dag_id": "no_such", "run_id": "r", "task_id": "t", "map_index": -1},
         ],
     )
-    def test_a_dangling_pointer_is_refused_despite_a_default(self, pointer):
+    def test_an_invalid_pointer_is_refused_despite_a_default(self, pointer):
         outcomes = Outcomes()
         with a_dag() as child:
             outcomes.task("plain", rows="default")()
@@ -123,6 +123,17 @@ class TestWhatWasNotHandedOver:
 
         outcomes.refused("rows", HandOverError, "was not handed 'rows'", "written by hand", "Re-run the caller")
         outcomes.refused("plain", HandOverError, "points to a hand-over record that does not name this run")
+
+    def test_a_dangling_pointer_is_refused_despite_a_default(self):
+        outcomes = Outcomes()
+        with a_dag() as child:
+            outcomes.task("plain", rows="default")()
+
+        Triggered(child).run(conf={CONF_KEY: {"dag_id": "no_such", "run_id": "r", "task_id": "t", "map_index": -1}})
+
+        for name in ("rows", "plain"):
+            said = (f"was not handed '{name}'", "task 't' of no_such", "never handed over anything")
+            outcomes.refused(name, HandOverWithdrawnError, *said)
 
     def test_a_pointer_of_another_run_leads_to_nothing(self, outcomes, triggered):
         parent = hand_over(triggered, rows="a secret")
@@ -172,13 +183,20 @@ class TestWhatWasNotHandedOver:
             ExclusiveTriggerDagRunOperator(
                 task_id="hand_over",
                 exclusive_keys={"rows": extract()},
-                **triggered.target | {"trigger_run_id": "{{ dag_run.conf['run_id'] }}"},
+                trigger_dag_id=triggered.child.dag_id,
+                trigger_run_id="{{ dag_run.conf['run_id'] }}",
+                logical_date="{{ dag_run.conf['when'] }}",
             )
-        Run(dag, **triggered.same_date, run_conf={"run_id": triggered.run_id})
+        another = Triggered(triggered.child)
+
+        def trigger(one):
+            Run(dag, **triggered.same_date, run_conf={"run_id": one.run_id, "when": one.when.isoformat()})
+
+        trigger(triggered)
         triggered.run()
         assert outcomes["rows"] == "rows"
 
-        Run(dag, **triggered.same_date, run_conf={"run_id": "another"})
+        trigger(another)
         triggered.run()
 
         outcomes.refused("rows", HandOverError, "withdrawn", "triggered another run since", "Re-run the caller")

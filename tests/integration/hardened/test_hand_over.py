@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
@@ -58,7 +57,7 @@ def test_a_hand_written_pointer_gets_nothing_and_no_default(hardened, errors_of,
     run_id = hardened.run("ho_leaf", conf={"exclusive": pointer})
 
     assert hardened.task_states("ho_leaf", run_id) == {"say": "failed"}
-    assert errors_of("ho_leaf", run_id, "say").startswith("HandOverError")
+    assert errors_of("ho_leaf", run_id, "say").startswith(("HandOverError", "HandOverWithdrawnError"))
 
 
 def test_a_run_without_a_hand_over_names_the_operator(hardened, errors_of):
@@ -136,5 +135,5 @@ def test_clearing_the_trigger_withdraws_what_it_handed_over(hardened, parent_run
 
     assert hardened.task_states("ho_leaf", leaf) == {"say": "failed"}
     # Airflow 3.4 gives a cleared task a new id, to which no record belongs: there it is missed before a key is asked for.
-    assert re.search(r"AccessDeniedError|HandOverError: Run .* was not handed", errors_of("ho_leaf", leaf, "say"))
+    assert "HandOverWithdrawnError: " in errors_of("ho_leaf", leaf, "say")
     hardened.wait("ho_parent", parent_run, timeout=180)

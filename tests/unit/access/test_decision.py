@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_exclusive.access import decision
-from airflow_provider_exclusive.access.hand_over import HandOver, Source
-from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
+from airflow_provider_exclusive.access.hand_over import HandOver, Source, Withdrawn
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, HandOverWithdrawnError
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope
@@ -185,6 +185,38 @@ def test_a_triggered_run_hands_on_what_it_was_handed(reference, length):
     assert len(handed.asked) == length
 
 
+# --- what was handed over and is withdrawn
+
+
+class Lost(Handed):
+    """The hand-overs of a test, and runs whose trigger has no record now."""
+
+    def __init__(self, *hand_overs, **withdrawn):
+        super().__init__(*hand_overs)
+        self.by_run |= {("reporting", run.replace("_", "-")): Withdrawn(trigger) for run, trigger in withdrawn.items()}
+
+
+def test_a_withdrawn_hand_over_is_worth_a_retry(reference):
+    with pytest.raises(HandOverWithdrawnError) as denial:
+        decision.decide(IN_CHILD, reference, Lost(child_1=TRIGGER))
+    assert denial.value.reason == "hand-over-withdrawn"
+    for part in ("reporting.summarise (run child-1)", "'frame'", "task 'load' of etl, which has withdrawn it"):
+        assert part in str(denial.value)
+    assert "consumers" not in str(denial.value)
+
+
+def test_so_is_one_further_up_the_chain(reference):
+    on = HandOver(IN_CHILD, "reporting", "child-2", hand_over().sources)
+    with pytest.raises(HandOverWithdrawnError, match="'load' of etl, which has withdrawn it"):
+        decision.decide(replace(IN_CHILD, run_id="child-2"), reference, Lost(on, child_1=TRIGGER))
+
+
+def test_whoever_may_read_by_itself_does_not_notice(reference, consumer, producer):
+    lost = Lost(child_1=TRIGGER)
+    decision.decide(consumer, reference, lost)
+    decision.decide(producer, reference, lost)
+
+
 # --- "caller"
 
 CHILD_RESULT = TaskIdentity("reporting", "child-1", "summarise", -1, "a try")
@@ -215,6 +247,18 @@ def test_only_the_triggering_task_instance_is_the_caller(result, reader):
 def test_a_run_that_nobody_triggered_has_no_caller(result):
     with pytest.raises(AccessDeniedError, match="'caller' means only the task that triggered this run"):
         decision.decide(TRIGGER, result, Handed(hand_over(run="child-2")))
+
+
+def test_the_caller_whose_record_is_withdrawn_hears_so(result):
+    with pytest.raises(HandOverWithdrawnError):
+        decision.decide(TRIGGER, result, Lost(child_1=TRIGGER))
+
+
+@pytest.mark.parametrize("reader", [TaskIdentity("etl", "run-1", "other"), replace(IN_CHILD, task_id="other")])
+def test_nobody_else_hears_of_it(result, reader):
+    with pytest.raises(AccessDeniedError) as denial:
+        decision.decide(reader, result, Lost(child_1=TRIGGER))
+    assert denial.value.reason == "not-in-scope"
 
 
 def test_the_triggering_task_is_denied_without_a_caller_clause(result):

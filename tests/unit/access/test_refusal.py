@@ -9,6 +9,7 @@ from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     ConfigurationError,
     EnvelopeError,
+    HandOverWithdrawnError,
     UnknownKeyError,
     UnsupportedReferenceError,
 )
@@ -18,6 +19,7 @@ from airflow_provider_exclusive.exceptions import (
     ("error", "reason"),
     [
         (AccessDeniedError("No.", reason="foreign-coordinate"), "foreign-coordinate"),
+        (HandOverWithdrawnError("No."), "hand-over-withdrawn"),
         (ConfigurationError("No."), "no-private-key"),
         (UnknownKeyError("No.", key_id="k-1"), "unknown-key"),
         (UnknownKeyError("No."), "unknown-key"),

@@ -6,10 +6,15 @@ import pytest
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, HandOver, Source
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, HandOver, Source, Withdrawn
 from airflow_provider_exclusive.definitions.inputs import ExclusiveInput, exclusive_input, find_source
 from airflow_provider_exclusive.definitions.inputs import get_exclusive_input as get
-from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import (
+    HandOverError,
+    HandOverWithdrawnError,
+    InvalidScopeError,
+    StorageUnavailableError,
+)
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -129,6 +134,18 @@ class TestInputsWithoutAValue:
             get("rows", **default)
         assert "'return_value' of etl.extract_rows (run run-1)" in str(missing.value)
         assert str(missing.value).endswith("Re-run task 'extract_rows' of that run.")
+
+    @pytest.mark.parametrize("default", [{}, {"default": 3}])
+    def test_a_retry_can_help_where_the_hand_over_is_withdrawn(self, world, default):
+        world.hand_over = Withdrawn(TRIGGER)
+        with pytest.raises(HandOverWithdrawnError) as withdrawn:
+            get("rows", **default)
+        assert str(withdrawn.value) == (
+            "Run run-7 of child was not handed 'rows' yet, or no longer: its conf points to the hand-over of task "
+            "'hand_over' of etl, which has withdrawn it: that task failed, was cleared or is being retried, or it never "
+            "handed over anything. A retry succeeds once it has handed over. If it will not run again by itself, clear it."
+        )
+        assert not isinstance(withdrawn.value, AirflowFailException)
 
     def test_no_retry_can_help(self, world):
         with pytest.raises(AirflowFailException):

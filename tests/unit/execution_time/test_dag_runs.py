@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_provider_exclusive.access import decision
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source, to_pointer
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source, Withdrawn, to_pointer
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
@@ -61,7 +61,7 @@ def test_a_record_to_be_decided_by_itself_hands_over_nothing(asked, mocker):
     hand_overs = dag_runs.WorkerHandOverLookup(RunningTask(READER, task=None))
     mocker.patch.object(dag_runs, "_pull_record", side_effect=lambda trigger: hand_overs.find("child", "run-1"))
 
-    assert hand_overs.find("child", "run-1") is None
+    assert not isinstance(hand_overs.find("child", "run-1"), HandOver)
 
 
 AT = Coordinate("parent", "run-1", "extract", -1, "return_value")
@@ -99,8 +99,8 @@ class TestLookingUpHandOvers:
 
         assert hand_overs.find(*run) is None
 
-    def test_a_record_that_is_gone_hands_over_nothing(self, hand_overs, conf, xcom):
-        assert hand_overs.find("child", "run-1") is None
+    def test_a_record_that_is_gone_was_withdrawn_by_its_trigger(self, hand_overs, conf, xcom):
+        assert hand_overs.find("child", "run-1") == Withdrawn(TRIGGER)
 
     def test_an_invalid_record_is_an_error_each_time(self, hand_overs, conf, xcom):
         xcom.get_one.side_effect = EnvelopeError("not a record")

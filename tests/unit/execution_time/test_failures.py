@@ -13,6 +13,7 @@ from airflow_provider_exclusive.exceptions import (
     CodecError,
     ConfigurationError,
     EnvelopeError,
+    HandOverWithdrawnError,
     PayloadNotFoundError,
     StorageUnavailableError,
     UnknownKeyError,
@@ -43,10 +44,9 @@ class TestRetries:
         assert type(failure.value).__name__ == kind.__name__
         assert type(failure.value).__module__ == kind.__module__
 
-    def test_an_unreachable_store_is_tried_again(self):
-        error = StorageUnavailableError("down")
-
-        with pytest.raises(StorageUnavailableError) as failure:
+    @pytest.mark.parametrize("error", [StorageUnavailableError("down"), HandOverWithdrawnError("for now")], ids=repr)
+    def test_what_may_pass_is_tried_again(self, error):
+        with pytest.raises(type(error)) as failure:
             fail_with(error)
 
         assert failure.value is error
@@ -137,6 +137,13 @@ class TestRefusalsOfTheServer:
 
         assert isinstance(refused.value, AirflowFailException)
         assert isinstance(refused.value.__cause__, AirflowRuntimeError)
+
+    def test_a_withdrawn_hand_over_is_tried_again(self):
+        answer = {"reason": "hand-over-withdrawn", "message": "Not now."}
+        with pytest.raises(HandOverWithdrawnError, match="Not now") as refused:
+            refuse_with({"status_code": 403, "detail": {"detail": answer}})
+
+        assert not isinstance(refused.value, AirflowFailException)
 
     UNDECIDED = {"status_code": 503, "detail": {"reason": "undecided"}}  # noqa: RUF012  # never written to
 

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_exclusive import consumers
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source, Withdrawn
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.xcom.declared import exclusive_producer, expects_reference
@@ -100,8 +100,11 @@ class TestOutputsOfOtherDags:
     def test_nothing_before_the_hand_over_was_looked_up(self, child):
         assert exclusive_producer(at("extract"), child) is None
 
-    def test_nothing_if_there_was_no_hand_over(self, child):
-        child.hand_overs["child", "run-9"] = None
+    @pytest.mark.parametrize(
+        "found", [None, Withdrawn(TaskIdentity("etl", "run-1", "load"))], ids=["none", "withdrawn"]
+    )
+    def test_nothing_if_there_is_no_hand_over(self, child, found):
+        child.hand_overs["child", "run-9"] = found
 
         assert exclusive_producer(at("extract"), child) is None
 

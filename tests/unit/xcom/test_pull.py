@@ -9,12 +9,13 @@ import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source, to_pointer
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source, Withdrawn, to_pointer
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     ConfigurationError,
     EnvelopeError,
+    HandOverWithdrawnError,
     StorageUnavailableError,
     UnsupportedReferenceError,
 )
@@ -155,6 +156,16 @@ class TestReadersWhoAreDenied:
 
         with pytest.raises(AccessDeniedError):
             pull.pull([row], requested)
+
+    def test_a_run_whose_hand_over_is_withdrawn_may_try_again(self, run_as, row, requested):
+        running = run_as(TaskIdentity("child", "run-9", "read"), None)
+        running.hand_overs["child", "run-9"] = Withdrawn(TaskIdentity("etl", "run-1", "load"))
+
+        with pytest.raises(HandOverWithdrawnError, match="Access denied for now") as denied:
+            pull.pull([row], requested)
+
+        assert denied.value.reason == "hand-over-withdrawn"
+        assert not isinstance(denied.value, AirflowFailException)
 
 
 class TestRowsThatAreRefused:
