@@ -52,7 +52,7 @@ class Settings(Checked):
 
     :param conn_id: the connection that names the store; empty means :attr:`storage`.
     :param storage: the URL of a directory or an object store.
-    :param inline_bytes: sealed payloads up to this size ride in the reference, in bytes.
+    :param inline_bytes: sealed payloads up to this size are stored in the reference itself, in bytes.
     :param offload_bytes: plain values from this encoded size go to a configured store, in bytes; 0 means never.
     :param max_value_bytes: larger encoded values are neither pushed nor pulled, in bytes.
     :param ttl_seconds: life of a payload, in seconds; None means for ever.

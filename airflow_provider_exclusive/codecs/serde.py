@@ -128,7 +128,7 @@ def _keeps_class(serialized: Any, value: Any) -> bool:
 
 def _first_difference(value: Any, restored: Any, place: str) -> str | None:
     if type(restored) is not type(value):
-        return f"{place} ({qualified_name(value)}, would be {qualified_name(restored)})"
+        return f"{place} ({qualified_name(value)}, would arrive as {qualified_name(restored)})"
     parts = list(_parts(value))
     if not parts:
         return None if _is_equal(value, restored) else place

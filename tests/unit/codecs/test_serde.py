@@ -113,9 +113,12 @@ def test_what_airflow_would_change_or_refuse_is_refused(value, named):
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        (values.Order(1, [], parts=values.Point(1, 2)), r"\.parts .*Point, would be builtins\.dict"),
-        (values.Order(1, [], parts=Level.LOW), r"\.parts .*Level, would be builtins\.int"),
-        (values.Order(1, [], parts=[{2: "x"}]), r"\.parts\[0\], key 0 \(builtins\.int, would be builtins\.str\)"),
+        (values.Order(1, [], parts=values.Point(1, 2)), r"\.parts .*Point, would arrive as builtins\.dict"),
+        (values.Order(1, [], parts=Level.LOW), r"\.parts .*Level, would arrive as builtins\.int"),
+        (
+            values.Order(1, [], parts=[{2: "x"}]),
+            r"\.parts\[0\], key 0 \(builtins\.int, would arrive as builtins\.str\)",
+        ),
         (values.Track("a", Level.LOW), r"\.inner .*Level"),
         pytest.param(
             values.Order(1, [], parts=np.complex128(1 + 2j)),
@@ -129,7 +132,7 @@ def test_what_airflow_would_change_or_refuse_is_refused(value, named):
         (values.Order(1, [], parts=Decimal("1.50")), r"\.parts"),
         (values.Order(1, [], shipped=SECOND_OF_TWO_HOURS), r"\.shipped"),
         (values.Order(1, [], parts=Incomparable(1)), r"\.parts"),
-        (Loose(anything=(1, 2)), r"\.anything \(builtins\.tuple, would be builtins\.list\)"),
+        (Loose(anything=(1, 2)), r"\.anything \(builtins\.tuple, would arrive as builtins\.list\)"),
     ],
 )
 def test_a_field_that_airflow_would_change_is_named_at_the_push(value, place):
