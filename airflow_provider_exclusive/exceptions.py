@@ -16,6 +16,7 @@ All errors that this package raises, in one tree.
     ├── CodecError
     └── StorageError
         ├── PayloadNotFoundError
+        ├── StorageRefusedError
         └── StorageUnavailableError
 
 A message says what failed, what was found, what was expected and what to do. It never carries a value, a key or a
@@ -121,8 +122,12 @@ class PayloadNotFoundError(StorageError):
     """A payload has expired, was purged or was lost; clear and re-run its producer to write it again."""
 
 
+class StorageRefusedError(StorageError):
+    """The payload store is full, or does not accept the credentials; worth a retry, because somebody may fix that."""
+
+
 class StorageUnavailableError(StorageError):
-    """The payload store does not respond, or not now; worth a retry."""
+    """The payload store does not respond; worth a retry, also at once."""
 
 
 @contextmanager

@@ -8,9 +8,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from airflow_provider_exclusive.access import refusal
-from airflow_provider_exclusive.exceptions import ExclusiveError, HandOverWithdrawnError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import (
+    ExclusiveError,
+    HandOverWithdrawnError,
+    StorageRefusedError,
+    StorageUnavailableError,
+)
 
-_WORTH_A_RETRY: Final = (StorageUnavailableError, HandOverWithdrawnError)
+_WORTH_A_RETRY: Final = (StorageUnavailableError, StorageRefusedError, HandOverWithdrawnError)
 
 
 @contextmanager

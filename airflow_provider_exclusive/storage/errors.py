@@ -17,7 +17,8 @@ class Meaning:
 
     :param failure: classes of errors, or a test of an error.
     :param message: what it means and what to do, with ``{words}`` to fill in.
-    :param error: :class:`~airflow_provider_exclusive.exceptions.StorageUnavailableError` where a retry may help.
+    :param error: :class:`~airflow_provider_exclusive.exceptions.StorageUnavailableError` where a retry may help at
+        once, :class:`~airflow_provider_exclusive.exceptions.StorageRefusedError` where it may help later.
     """
 
     failure: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]

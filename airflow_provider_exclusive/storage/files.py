@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, chunks_of
 from airflow_provider_exclusive.storage.errors import Meaning, has_errno, translated
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
@@ -51,6 +51,7 @@ _ERRORS: Final = (
     Meaning(
         has_errno(errno.ENOSPC, errno.EDQUOT),
         f"{_PROBLEM} Free or add space there, or point [exclusive] storage at a larger disk.",
+        StorageRefusedError,
     ),
     Meaning(
         has_errno(errno.EACCES, errno.EPERM, errno.EROFS),

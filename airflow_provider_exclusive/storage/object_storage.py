@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Payload, StorageDriver, StoredPayload, Wanted, joined
 from airflow_provider_exclusive.storage.errors import Meaning, has_errno, translated
 from airflow_provider_exclusive.storage.object_keys import check_object_key, check_prefix, is_object_key
@@ -57,6 +57,7 @@ _ERRORS: Final = (
         ),
         f"{_PROBLEM} Check the credentials of connection {{conn_id!r}}; they must allow to get, put, delete and list "
         "objects there (list as well: without it, stores answer 'forbidden' for a missing object).",
+        StorageRefusedError,
     ),
     Meaning(
         _is_called("FileNotFoundError"),

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Final
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage import errors
 from airflow_provider_exclusive.storage.errors import Meaning
 
@@ -115,6 +115,7 @@ def _access_meanings() -> Iterator[Meaning]:
         ),
         "Redis at {server} does not accept the credentials. Check login and password of the connection: a server "
         "with only requirepass wants an empty login, one with ACL users wants both.",
+        StorageRefusedError,
     )
 
 
@@ -173,10 +174,12 @@ def _refusals() -> Iterator[Meaning]:
         "Redis at {server} is full: it reached maxmemory. Raise maxmemory (airflow exclusive doctor names the Dags "
         "that fill it; a lower [exclusive] ttl_seconds frees nothing that is stored), and keep maxmemory-policy at "
         "noeviction: any other policy drops values that somebody still needs.",
+        StorageRefusedError,
     )
     yield Meaning(
         _replied("MISCONF"),
-        "Redis at {server} refuses writes because it cannot save to its disk. Mend that; its log says what failed.",
+        "Redis at {server} refuses writes because it cannot save to its disk. Its log says what failed; repair that.",
+        StorageRefusedError,
     )
     yield Meaning(
         _replied("WRONGTYPE"),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage.base import Wanted
 from airflow_provider_exclusive.storage.object_storage import ObjectStorageDriver
 from airflow_provider_exclusive.storage.testing import KEY, Collected, StorageDriverContract, start_in_child
@@ -149,9 +149,9 @@ class TestFaultsOnS3:
     @pytest.mark.parametrize(
         ("answer", "error", "advice"),
         [
-            ((403, "AccessDenied"), StorageError, "credentials of connection 'aws_default'"),
-            ((403, "InvalidAccessKeyId"), StorageError, "credentials of connection 'aws_default'"),
-            ((403, "SignatureDoesNotMatch"), StorageError, "credentials of connection 'aws_default'"),
+            ((403, "AccessDenied"), StorageRefusedError, "credentials of connection 'aws_default'"),
+            ((403, "InvalidAccessKeyId"), StorageRefusedError, "credentials of connection 'aws_default'"),
+            ((403, "SignatureDoesNotMatch"), StorageRefusedError, "credentials of connection 'aws_default'"),
             ((503, "ServiceUnavailable"), StorageUnavailableError, "then retry"),
             ((400, "InvalidRequest"), StorageError, "check URL and connection"),
         ],

@@ -15,6 +15,7 @@ from airflow_provider_exclusive.exceptions import (
     EnvelopeError,
     HandOverWithdrawnError,
     PayloadNotFoundError,
+    StorageRefusedError,
     StorageUnavailableError,
     UnknownKeyError,
 )
@@ -44,7 +45,11 @@ class TestRetries:
         assert type(failure.value).__name__ == kind.__name__
         assert type(failure.value).__module__ == kind.__module__
 
-    @pytest.mark.parametrize("error", [StorageUnavailableError("down"), HandOverWithdrawnError("for now")], ids=repr)
+    @pytest.mark.parametrize(
+        "error",
+        [StorageUnavailableError("down"), StorageRefusedError("full"), HandOverWithdrawnError("for now")],
+        ids=repr,
+    )
     def test_what_may_pass_is_tried_again(self, error):
         with pytest.raises(type(error)) as failure:
             fail_with(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage import files
 from airflow_provider_exclusive.storage.base import StoredPayload
 from airflow_provider_exclusive.storage.files import FilesDriver
@@ -53,8 +53,8 @@ class TestBrokenOffWrites:
     @pytest.mark.parametrize(
         ("failure", "kind", "said"),
         [
-            (errno.ENOSPC, StorageError, "Free or add space there"),
-            (errno.EDQUOT, StorageError, "Free or add space there"),
+            (errno.ENOSPC, StorageRefusedError, "Free or add space there"),
+            (errno.EDQUOT, StorageRefusedError, "Free or add space there"),
             (errno.EROFS, StorageError, "needs read and write access"),
             (errno.EIO, StorageUnavailableError, "then retry"),
             (errno.ENOMEM, StorageUnavailableError, "then retry"),

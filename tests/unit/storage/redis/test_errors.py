@@ -8,7 +8,7 @@ import ssl
 import pytest
 import redis.exceptions
 
-from airflow_provider_exclusive.exceptions import StorageError, StorageUnavailableError
+from airflow_provider_exclusive.exceptions import StorageError, StorageRefusedError, StorageUnavailableError
 from airflow_provider_exclusive.storage.redis.errors import translated
 
 SERVER = "redis.example:6379"
@@ -34,6 +34,19 @@ def translate(failure: Exception) -> StorageError:
 def test_every_error_class_of_the_client_is_translated(error):
     words = "3999 127.0.0.1:6381" if issubclass(error, redis.exceptions.AskError) else "the server's words"
     assert isinstance(translate(error(words)), StorageUnavailableError) is (error.__name__ in PASSING)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        redis.exceptions.AuthenticationError("invalid username-password pair"),
+        redis.exceptions.OutOfMemoryError("command not allowed"),
+        redis.exceptions.ResponseError("MISCONF Redis is configured to save"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_what_somebody_may_repair_is_worth_a_later_try(failure):
+    assert type(translate(failure)) is StorageRefusedError
 
 
 @pytest.mark.parametrize(
@@ -67,7 +80,7 @@ def test_every_error_class_of_the_client_is_translated(error):
         (redis.exceptions.DataError("odd argument"), r"refused the operation \(DataError\)"),
     ],
 )
-def test_what_a_retry_cannot_cure_says_what_can(failure, advice):
+def test_what_a_retry_at_once_cannot_cure_says_what_can(failure, advice):
     error = translate(failure)
     assert not isinstance(error, StorageUnavailableError)
     with pytest.raises(StorageError, match=f"(?s){advice}"):
