@@ -53,7 +53,9 @@ def canonical(value: object) -> bytes:
     raise TypeError(f"cannot encode {type(value).__name__}")
 
 
-def _text(value: str) -> bytes:
+def _text(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise TypeError(f"cannot encode {type(value).__name__} as a key")
     # Text from outside may have any length, and a cache keeps it for as long as the process runs.
     return _short_text(value) if len(value) <= _CACHED_CHARACTERS else _encoded(value)
 

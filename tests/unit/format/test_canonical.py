@@ -52,6 +52,14 @@ def test_what_is_not_json_like_is_refused(value):
         canonical(value)
 
 
+@pytest.mark.parametrize("name", [1, None, (1,), b"x"], ids=repr)
+def test_a_dict_with_another_key_than_a_string_is_refused(name):
+    with pytest.raises(TypeError, match=r"cannot encode \w+ as a key"):
+        canonical({name: 2})
+    with pytest.raises(TypeError):
+        canonical({"a": 1, name: 2})
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
