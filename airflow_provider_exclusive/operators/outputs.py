@@ -81,13 +81,14 @@ def collect_one(name: str, where: tuple[str, str], *, dag_id: str, run_id: str, 
     if value is dag_runs.MISSING:
         states = (ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id]) or {}).get(run_id) or {}
         mapped = [name for name in states if re.fullmatch(rf"{re.escape(task_id)}_\d+", name)]
-        found = sorted({str(states[name]) for name in (task_id, *mapped) if name in states})
-        missing = "does not exist there, or was mapped over an empty list"
-        state = f"is {' and '.join(map(repr, found))}" if found else missing
-        raise HandOverError(
-            f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {state} and has not pushed "
-            f"{key!r}. Collect an output that the task pushes in every run, or fix that run and clear this task."
-        )
+        found = sorted({str(states[one]) for one in (task_id, *mapped) if one in states})
+        why = "does not exist, or was mapped over an empty list. Name a task of that Dag that runs each time"
+        if found:
+            why = (
+                f"is {' and '.join(map(repr, found))} and has not pushed {key!r}. Collect an output that the task "
+                "pushes in every run, or fix that run and clear this task"
+            )
+        raise HandOverError(f"collect={{{name!r}: …}}: task {task_id!r} of {dag_id} (run {run_id}) {why}.")
     return value
 
 

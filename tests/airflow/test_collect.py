@@ -93,7 +93,7 @@ class TestResultsThatAreNotToBeHad:
             ("silent", HandOverError, ["'silent'", "is 'success' and has not pushed 'return_value'"]),
             ("skipped", HandOverError, ["'skipped'", "is 'skipped' and has not pushed"]),
             (("summarise", "other"), HandOverError, ["'summarise'", "has not pushed 'other'"]),
-            ("absent", HandOverError, ["'absent'", "does not exist there"]),
+            ("absent", HandOverError, ["'absent'", "does not exist, or was mapped"]),
         ],
     )
     def test_the_task_fails_and_says_why(self, triggered, fail, where, kind, fragments):

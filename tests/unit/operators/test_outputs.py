@@ -203,9 +203,8 @@ class TestCollectingOne:
         with pytest.raises(HandOverError) as missing:
             collect(RunThatEnded(states), key="count")
         assert str(missing.value) == (
-            "collect={'total': …}: task 'summarise' of child (run run-7) does not exist there, or was mapped over an "
-            "empty list and has not pushed 'count'. Collect an output that the task pushes in every run, or fix that "
-            "run and clear this task."
+            "collect={'total': …}: task 'summarise' of child (run run-7) does not exist, or was mapped over an empty "
+            "list. Name a task of that Dag that runs each time."
         )
 
     @pytest.mark.parametrize(
