@@ -2,7 +2,7 @@
 The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_exclusive.xcom.push` and ``pull``.
 
 Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. The
-overrides of what sends a row (``set`` in 3.3, ``_send_set`` in 3.4) only translate refusals. The overrides of
+overrides of ``set`` and, for 3.4, of ``_send_set`` translate refusals and keep the map index. The overrides of
 ``get_one`` and ``get_all`` know the requested coordinate; the hooks do not. While one of these runs, the hooks return
 the raw row, and the override then opens it.
 """
@@ -28,6 +28,8 @@ _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include
 
 _returns_raw_rows: ContextVar[bool] = ContextVar("exclusive_returns_raw_rows", default=False)
 _deleting: ContextVar[Coordinate | None] = ContextVar("exclusive_deleting", default=None)
+_setting: ContextVar[int | None] = ContextVar("exclusive_setting", default=None)
+"""The map index that ``set`` was given: Airflow 3.4 does not tell it to ``store_value``."""
 
 
 preload_before_forks()
@@ -48,6 +50,16 @@ def _raw_rows() -> Iterator[None]:
             yield
     finally:
         _returns_raw_rows.reset(token)
+
+
+@contextmanager
+def _write_by_coordinates(map_index: int | None) -> Iterator[None]:
+    token = _setting.set(-1 if map_index is None else map_index)
+    try:
+        with server_refusals():
+            yield
+    finally:
+        _setting.reset(token)
 
 
 class ExclusiveXComBackend(BaseXCom):
@@ -78,13 +90,13 @@ class ExclusiveXComBackend(BaseXCom):
     @classmethod
     def set(cls, key: str, value: Any, **where: Any) -> None:
         """Push a value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.set`."""
-        with server_refusals():
+        with _write_by_coordinates(where.get("map_index")):
             super().set(key, value, **where)
 
     @classmethod
     async def aset(cls, key: str, value: Any, **where: Any) -> None:
         """Push a value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aset`."""
-        with server_refusals():
+        with _write_by_coordinates(where.get("map_index")):
             await super().aset(key, value, **where)
 
     @classmethod
@@ -187,7 +199,13 @@ def _open_all(found: Any, requested: Coordinate) -> Any:
 
 
 def _locate(coordinate: Any, key: str) -> Coordinate:
-    """Return the coordinate of an ``XComCoordinate`` (Airflow 3.4), which names the writer but no map index."""
+    """
+    Return the coordinate of an ``XComCoordinate`` (Airflow 3.4), which names the writer but no map index.
+
+    It names no writer if ``set`` was called without a task's context, as in a callback. Then ``set`` knows the index.
+    """
+    if coordinate.ti_id is None:
+        return Coordinate(coordinate.dag_id, coordinate.run_id, coordinate.task_id, _setting.get(), key)
     running = running_task.current()
     is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
     map_index = running.identity.map_index if running is not None and is_own else None

@@ -312,6 +312,39 @@ class TestPushes:
 
         assert row["producer"]["map_index"] == 4
 
+    @pytest.fixture(params=["set", "aset"])
+    def set_by_coordinates(self, request, mocker):
+        """``set`` as Airflow 3.4 has it where there is no context: it names no writer, and tells no map index."""
+
+        def store(key, value, **where):
+            place = self.place(ti_id=None) if where["task_id"] == "extract" else self.place(ti_id=None, task_id="load")
+            return stored.append(ExclusiveXComBackend.store_value(place, key, value))
+
+        async def astore(*arguments, **where):
+            return store(*arguments, **where)
+
+        def set_and_return(**arguments):
+            written = getattr(ExclusiveXComBackend, request.param)(value="a secret", **arguments)
+            if written is not None:
+                asyncio.run(written)
+            return stored[0]
+
+        stored = []
+        mocker.patch.object(BaseXCom, "set", store)
+        mocker.patch.object(BaseXCom, "aset", astore)
+        return set_and_return
+
+    @pytest.mark.parametrize("map_index", [{}, {"map_index": -1}, {"map_index": None}])
+    def test_in_3_4_a_callback_writes_its_own_xcoms(self, extract, set_by_coordinates, map_index):
+        assert set_by_coordinates(**EXTRACT, **map_index)["producer"]["task_id"] == "extract"
+
+    @pytest.mark.parametrize("elsewhere", [EXTRACT | {"map_index": 3}, LOAD])
+    def test_in_3_4_a_callback_writes_no_others(self, extract, set_by_coordinates, elsewhere):
+        with pytest.raises(AccessDeniedError) as refusal:
+            set_by_coordinates(**elsewhere)
+
+        assert refusal.value.reason == "foreign-coordinate"
+
     def test_in_3_4_code_without_a_task_writes_plain_values(self, run_as):
         run_as(None)
 
