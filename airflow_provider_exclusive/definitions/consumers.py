@@ -13,9 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_exclusive.compat.dag import chained_hooks, default_pre_execute, pre_execute_of
+from airflow_provider_exclusive.compat.dag import (
+    chained_hooks,
+    default_pre_execute,
+    given_pre_execute,
+    pre_execute_of,
+)
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
-from airflow_provider_exclusive.execution_time import redaction, running_task
+from airflow_provider_exclusive.execution_time import inner_operators, redaction, running_task
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 
 CODECS: Final = ("arrow", "classes", "cloudpickle", "msgpack", "serde")
@@ -100,6 +105,7 @@ def create_hook(
     spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None, inherits: bool = False
 ) -> ConsumersHook:
     """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
+    inner_operators.watch(_find_written)
     with naming_the_line():
         declaration = _parse(spec, then=then, codec=codec)
     return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
@@ -138,6 +144,11 @@ def _parse(spec: Any, *, then: Any, codec: str | None) -> ScopeDeclaration:
 def find_hook(task: Any) -> ConsumersHook | None:
     """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
     return _find_in(pre_execute_of(task))
+
+
+def _find_written(task: Any) -> ConsumersHook | None:
+    """Return the hook that ``task`` was given, also where its ``__init__`` dropped it."""
+    return find_hook(task) or _find_in(given_pre_execute(task))
 
 
 def is_scope(hook: Any) -> bool:

@@ -1,0 +1,55 @@
+"""
+Operators that a task runs inside its own ``execute``.
+
+What an inner operator returns is pushed, if at all, by the task around it. So its lines are treated as the lines of
+that task, and a scope of its own would not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_exclusive.compat.replace import UnsupportedAirflowError
+from airflow_provider_exclusive.compat.task_runner import watch_operators
+from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
+from airflow_provider_exclusive.execution_time import redaction, running_task
+from airflow_provider_exclusive.execution_time.failures import failing_without_retry
+
+
+def watch(find_scope: Callable[[Any], Any]) -> None:
+    """
+    Look at every operator that begins to execute in this process; what is called later replaces what was called before.
+
+    :param find_scope: returns the hook by which an operator was given a scope, or None.
+    :raises ConfigurationError: if this Airflow does not say which operator executes.
+    """
+
+    def begin(operator: Any) -> None:
+        running = running_task.current()
+        if running is None:
+            return
+        scope = find_scope(operator)
+        if scope is not None and operator is not running.task:
+            with failing_without_retry():
+                raise InvalidScopeError(_does_not_hold(operator.task_id, running.identity.task_id, scope.declared_at))
+        if scope is not None or running.outputs is not None:
+            # Also for the task itself: one that is expanded may have dropped its hook, which does the same.
+            redaction.redact_results(operator)
+
+    try:
+        watch_operators(begin)
+    except UnsupportedAirflowError as unsupported:
+        raise ConfigurationError(
+            f"Unsupported Airflow version: expected {unsupported.expected}, not found. Refusing scopes, because a "
+            "scope could be lost without an error. Use a version of airflow-provider-exclusive that supports this "
+            "Airflow."
+        ) from unsupported
+
+
+def _does_not_hold(inner: str, outer: str, declared_at: object) -> str:
+    place = f" (declared at {declared_at})" if declared_at else ""
+    return (
+        f"Task {outer!r} runs the operator {inner!r} inside, which was given a scope{place}. It would not hold: "
+        f"{outer!r} pushes what {inner!r} returns. Give the scope to {outer!r}, and remove it from {inner!r}."
+    )
