@@ -7,7 +7,9 @@ of ``@task.run_if`` in a closure. The guarding tests are in ``docs/airflow-facts
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 AIRFLOW_KEYS: Final = {"skipmixin_key": "object", "trigger_run_id": "TriggerDagRunOperator"}
@@ -19,7 +21,21 @@ Its scheduler and UI read them raw, so they are never sealed. ``skipmixin_key`` 
 ``trigger_run_id`` is ``XCOM_RUN_ID`` of ``TriggerDagRunOperator``.
 """
 
+_CONTEXT: Final = "airflow.sdk.definitions._internal.contextmanager"
 _CONDITIONS: Final = "airflow.sdk.definitions.decorators.condition"
+
+
+def dag_being_written() -> Any:
+    """Return the Dag in whose block the caller is, or None."""
+    context = sys.modules.get(_CONTEXT)  # where it is not loaded, there is no Dag
+    return context.DagContext.get_current() if context is not None else None
+
+
+def module_being_parsed() -> ModuleType | None:
+    """Return the module that Airflow parses as a Dag file right now, or None."""
+    context = sys.modules.get(_CONTEXT)
+    name = context.DagContext.current_autoregister_module_name if context is not None else None
+    return sys.modules.get(name) if name is not None else None
 
 
 def is_mapped(task: Any) -> bool:

@@ -19,6 +19,7 @@ from airflow_provider_exclusive.compat.dag import (
     given_pre_execute,
     pre_execute_of,
 )
+from airflow_provider_exclusive.definitions import written
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import inner_operators, redaction, running_task
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
@@ -40,7 +41,7 @@ class SourceLine:
         return f"{self.path}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ConsumersHook:
     """
     A ``pre_execute`` hook that scopes every output of its task.
@@ -98,7 +99,9 @@ def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str 
     :raises InvalidScopeError: if a clause is none of these.
     """
     spec = clauses[0] if len(clauses) == 1 else list(clauses) or DOWNSTREAM
-    return create_hook(spec, then=then, codec=codec)
+    hook = create_hook(spec, then=then, codec=codec)
+    written.remember(hook)
+    return hook
 
 
 def create_hook(
@@ -144,6 +147,13 @@ def _parse(spec: Any, *, then: Any, codec: str | None) -> ScopeDeclaration:
 def find_hook(task: Any) -> ConsumersHook | None:
     """Return what scopes the outputs of ``task``, an operator, mapped or not; None for a plain task."""
     return _find_in(pre_execute_of(task))
+
+
+def hooks_around(task: Any) -> Iterator[ConsumersHook]:
+    """Yield what was given to ``task``, by itself and by ``default_args``, whether it holds or not."""
+    for given in (pre_execute_of(task), given_pre_execute(task), default_pre_execute(task)):
+        if (hook := _find_in(given)) is not None:
+            yield hook
 
 
 def _find_written(task: Any) -> ConsumersHook | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_exclusive.compat import dag as airflow_dag
-from airflow_provider_exclusive.definitions import consumers
+from airflow_provider_exclusive.definitions import consumers, written
 from airflow_provider_exclusive.definitions.consumers import ConsumersHook, SourceLine
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -114,16 +114,21 @@ class DeclaredDag:
 
     :param file: that defines it.
     :param tasks: by task id.
+    :param unused_scopes: where a scope is written that no task has.
     """
 
     dag_id: str
     file: str
     tasks: Mapping[str, DeclaredTask]
+    unused_scopes: tuple[SourceLine, ...] = ()
 
     @classmethod
     def of(cls, dag: Any) -> DeclaredDag:
         """Read an ``airflow.sdk.DAG``."""
-        return cls(dag.dag_id, str(dag.fileloc), {task.task_id: DeclaredTask.of(task) for task in dag.tasks})
+        tasks = {task.task_id: DeclaredTask.of(task) for task in dag.tasks}
+        used = (hook.declared_at for task in dag.tasks for hook in consumers.hooks_around(task))
+        unused = written.lost_in(dag, used)
+        return cls(dag.dag_id, str(dag.fileloc), tasks, tuple(unused))
 
     @property
     def exclusive_tasks(self) -> list[DeclaredTask]:

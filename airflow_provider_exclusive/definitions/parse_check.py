@@ -20,6 +20,7 @@ def find_contradictions(dag: DeclaredDag) -> list[str]:
     return [
         *_uncalled_hooks(dag),
         *_dropped_scopes(dag),
+        *_unused_scopes(dag),
         *_unknown_consumers(dag),
         *_paths_past_the_backend(dag),
         *_forbidden_edges(dag),
@@ -53,6 +54,14 @@ def _dropped_scopes(dag: DeclaredDag) -> Iterator[str]:
                 "own pre_execute (or @task.run_if / @task.skip_if) replaces it. Write "
                 "pre_execute=consumers(…, then=your_hook) on the task."
             )
+
+
+def _unused_scopes(dag: DeclaredDag) -> Iterator[str]:
+    for line in dag.unused_scopes:
+        yield (
+            f"consumers(…) at {line} is on no task, so nothing gets this scope. Give it to a task by pre_execute=, the "
+            "only argument that takes it, or remove it."
+        )
 
 
 def _unknown_consumers(dag: DeclaredDag) -> Iterator[str]:

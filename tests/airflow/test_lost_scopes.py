@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import BaseOperator, setup, task, task_group, teardown
+from airflow.sdk import BaseOperator, TaskGroup, setup, task, task_group, teardown
 
 from airflow_provider_exclusive import consumers, exclusive_task
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
@@ -169,3 +170,112 @@ def test_a_task_reads_its_own_output_of_an_earlier_run():
 
     assert [Run(dag).state for _ in range(3)] == ["success"] * 3
     assert seen == [None, 1, [1, 2]]  # as with any backend, more than one is a list
+
+
+class TestScopesOnNoTask:
+    """A scope that was written while the Dag was parsed, and that no task has."""
+
+    @pytest.mark.parametrize(
+        "lose",
+        [
+            lambda: consumers("load"),
+            lambda: [consumers("load")],
+            lambda: PythonOperator(task_id="extract", python_callable=function, post_execute=consumers("load")),
+            lambda: PythonOperator(task_id="extract", python_callable=function, on_execute_callback=consumers("load")),
+            lambda: task(on_failure_callback=[consumers("load")])(function)(),
+        ],
+    )
+    def test_one_that_is_kept_or_misplaced_is_refused(self, lose):
+        with a_dag() as dag:
+            kept = lose()
+            PythonOperator(task_id="load", python_callable=function)
+        (message,) = in_dag(dag)
+        assert f"consumers(…) at {__file__}:" in message
+        assert "is on no task" in message
+        assert kept is not None
+
+    def test_one_that_is_gone_is_refused(self):
+        def make(task_id, **kwargs):
+            return PythonOperator(task_id=task_id, python_callable=function)
+
+        with a_dag() as dag:
+            make("extract", pre_execute=consumers("load"))
+            PythonOperator(task_id="load", python_callable=function)
+        (message,) = in_dag(dag)
+        assert "is on no task" in message
+
+    def test_used_shared_chained_and_default_scopes_are_fine(self):
+        with a_dag(default_args={"pre_execute": consumers("*")}) as dag:
+            PythonOperator(task_id="default", python_callable=function)
+            shared = consumers("load")
+            PythonOperator(task_id="one", python_callable=function, pre_execute=shared)
+            PythonOperator.partial(task_id="two", pre_execute=shared).expand(python_callable=[function])
+            task.run_if(lambda _: True)(task(task_id="three", pre_execute=consumers("load"))(function))()
+            PythonOperator(task_id="load", python_callable=function)
+        assert in_dag(dag) == []
+
+    def test_a_default_that_every_task_replaces_is_fine(self):
+        with a_dag() as dag, TaskGroup("group", default_args={"pre_execute": consumers("*")}):
+            exclusive_task("*")(function)()
+        assert in_dag(dag) == []
+
+    def test_a_decorated_function_that_is_not_called_is_no_task(self):
+        with a_dag() as dag:
+
+            @task(
+                pre_execute=consumers("load"),
+            )
+            def extract(): ...
+
+            del extract
+            kept = task(pre_execute=consumers("load"))(function)
+            task(pre_execute=consumers("load"))(function)
+        assert in_dag(dag) == []
+        assert kept
+
+    def test_a_scope_of_another_dag_is_not_this_ones(self):
+        with a_dag() as first:
+            scope = consumers("load")
+        with a_dag() as second:
+            PythonOperator(task_id="extract", python_callable=function, pre_execute=scope)
+            PythonOperator(task_id="load", python_callable=function)
+        assert in_dag(first) == in_dag(second) == []
+
+
+FILE = """\
+import datetime
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow_provider_exclusive import consumers
+
+with DAG("first", schedule=None):
+    EmptyOperator(task_id="extract")
+    EmptyOperator(task_id="load")
+{line}
+with DAG("second", schedule=None):
+    EmptyOperator(task_id="extract", pre_execute=shared)
+    EmptyOperator(task_id="load")
+"""
+
+
+class TestScopesOfAFile:
+    """Outside the block of a Dag, a scope may be for any Dag of the file."""
+
+    def parse(self, folder, line):
+        (folder / "two_dags.py").write_text(FILE.format(line=line))
+        return DagBag(folder)
+
+    def test_one_that_a_later_dag_uses_is_fine(self, tmp_path):
+        bag = self.parse(tmp_path, 'shared = consumers("load")')
+        assert (bag.import_errors, sorted(bag.dags)) == ({}, ["first", "second"])
+
+    @pytest.mark.parametrize("lost", ['consumers("load")', 'forgotten = consumers("load")'])
+    def test_one_that_no_dag_uses_is_an_import_error(self, tmp_path, lost):
+        bag = self.parse(tmp_path, f"shared = None; {lost}")
+        (message,) = bag.import_errors.values()
+        assert f"consumers(…) at {tmp_path}/two_dags.py:9 is on no task" in message
+
+    def test_a_file_that_was_mended_is_fine(self, tmp_path):
+        assert self.parse(tmp_path, 'shared = None; consumers("load")').import_errors
+        (tmp_path / "two_dags.py").unlink()
+        assert self.parse(tmp_path, "shared = None").import_errors == {}

@@ -133,3 +133,7 @@ def test_each_contradiction_is_told():
 def test_a_plain_task_has_no_scope_to_ask_for():
     with pytest.raises(ValueError, match="'load' is not exclusive"):
         _ = DeclaredTask("load").scope
+
+    def test_a_scope_on_no_task_is_refused(self):
+        (message,) = find_contradictions(DeclaredDag("etl", LINE.path, {}, unused_scopes=(LINE,)))
+        assert message.startswith("consumers(…) at /dags/etl.py:7 is on no task")
