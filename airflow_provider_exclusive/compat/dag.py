@@ -88,6 +88,11 @@ def set_log(task: Any, log: Any) -> None:
     task._cached_logger = log  # noqa: SLF001
 
 
+def set_hook_log(hook: Any, log: Any) -> None:
+    """Give a hook another logger, for which Airflow has no public way."""
+    hook._log = log  # noqa: SLF001
+
+
 def decorator_of(task: Any) -> str | None:
     """Return the name of the TaskFlow decorator that made an operator, such as ``@task.bash``, or None."""
     name: str | None = getattr(getattr(task, "operator_class", task), "custom_operator_name", None)

@@ -8,6 +8,7 @@ that task, and a scope of its own would not hold.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from airflow_provider_exclusive.compat.replace import UnsupportedAirflowError
@@ -24,27 +25,31 @@ def watch(find_scope: Callable[[Any], Any]) -> None:
     :param find_scope: returns the hook by which an operator was given a scope, or None.
     :raises ConfigurationError: if this Airflow does not say which operator executes.
     """
-
-    def begin(operator: Any) -> None:
-        running = running_task.current()
-        if running is None:
-            return
-        scope = find_scope(operator)
-        if scope is not None and operator is not running.task:
-            with failing_without_retry():
-                raise InvalidScopeError(_does_not_hold(operator.task_id, running.identity.task_id, scope.declared_at))
-        if scope is not None or running.outputs is not None:
-            # Also for the task itself: one that is expanded may have dropped its hook, which does the same.
-            redaction.redact_results(operator)
-
     try:
-        watch_operators(begin)
+        watch_operators(partial(_begin, find_scope))
     except UnsupportedAirflowError as unsupported:
         raise ConfigurationError(
             f"Unsupported Airflow version: expected {unsupported.expected}, not found. Refusing scopes, because a "
             "scope could be lost without an error. Use a version of airflow-provider-exclusive that supports this "
             "Airflow."
         ) from unsupported
+
+
+def _begin(find_scope: Callable[[Any], Any], operator: Any) -> None:
+    running = running_task.current()
+    if running is None:
+        return
+    scope = find_scope(operator)
+    if operator is running.task:
+        # An expanded task may have dropped its hook, which does this otherwise.
+        is_due = scope is not None and running.outputs is None
+    elif scope is None:
+        is_due = running.outputs is not None
+    else:
+        with failing_without_retry():
+            raise InvalidScopeError(_does_not_hold(operator.task_id, running.identity.task_id, scope.declared_at))
+    if is_due:
+        redaction.redact_results(operator)
 
 
 def _does_not_hold(inner: str, outer: str, declared_at: object) -> str:

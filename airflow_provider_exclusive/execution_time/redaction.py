@@ -2,7 +2,7 @@
 Keeps exclusive values out of what Airflow stores, shows and logs about a task.
 
 Inputs that were opened would appear in rendered template fields, map index labels and the arguments of tasks that wait,
-results in the log lines of the PythonOperator family. For the former Airflow offers no supported hook, so private
+results in the log lines of some operators. For the former Airflow offers no supported hook, so private
 functions of its task runner are wrapped, before any exclusive value is opened. If those functions are not as expected,
 no exclusive value is opened at all.
 """
@@ -17,7 +17,7 @@ from airflow_provider_exclusive.compat.dag import field_of, set_log
 from airflow_provider_exclusive.compat.replace import Function, UnsupportedAirflowError
 from airflow_provider_exclusive.compat.task_runner import wrap_recorders
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.execution_time import running_task
+from airflow_provider_exclusive.execution_time import printed_results, running_task
 from airflow_provider_exclusive.execution_time.deferral import refuse_opened_values
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 
@@ -43,12 +43,13 @@ def prepare() -> None:
 
 
 def redact_results(task: Any) -> None:
-    """Make a task of the PythonOperator family log that it has a result, but not which."""
+    """Let an exclusive task log that it has a result, but not which, as far as it can be told what to log."""
     if hasattr(task, "show_return_value_in_logs"):
         task.show_return_value_in_logs = False
     if any(kind.__name__ == "ShortCircuitOperator" for kind in type(task).__mro__):
         # It logs its condition whatever that setting says.
         set_log(task, _RedactingLog(task.log))
+    printed_results.redact(task)
 
 
 class _RedactingLog:
