@@ -65,16 +65,20 @@ class ExclusiveStore:
         key: str,
         scope: ConsumerScope,
         codec: str | None = None,
+        mask: bool = False,
     ) -> Reference:
         """
         Store ``value`` and return its reference.
 
         :param codec: name of the codec that the task requests; None chooses by the value's type.
+        :param mask: whether whoever opens the value masks it in logs.
         :raises CodecError: if the value cannot be encoded.
         :raises StorageError: if the payload cannot be stored.
         """
         name, pieces = self.codecs.encode(value, codec=codec)
-        return self.put_encoded(pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope)
+        return self.put_encoded(
+            pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope, mask=mask
+        )
 
     def put_encoded(
         self,
@@ -85,6 +89,7 @@ class ExclusiveStore:
         producer: TaskIdentity,
         key: str,
         scope: ConsumerScope,
+        mask: bool = False,
     ) -> Reference:
         """Store an encoded value, given in pieces, and return its reference; see :meth:`put`."""
         size = sum(map(len, pieces))
@@ -101,6 +106,7 @@ class ExclusiveStore:
             created_at=to_timestamp(now),
             expires_at=self._expiry(now, is_inline=is_inline),
             at=None if is_inline else f"{self.driver.type}:{object_key(Coordinate.of(producer, key))}",
+            is_masked=mask,
         )
         return self._seal(pieces, reference)
 

@@ -19,7 +19,7 @@ class _ExclusiveDecoratedOperator(_PythonDecoratedOperator):
     custom_operator_name = "@task.exclusive"
 
     def __init__(self, **kwargs: Any) -> None:
-        if unknown := {"consumers", "codec"} & kwargs.keys():
+        if unknown := {"consumers", "codec", "mask"} & kwargs.keys():
             raise InvalidScopeError(
                 f".override({unknown.pop()}=…) is not supported. Write .override(pre_execute=consumers(…)), which "
                 "replaces the scope of the task."
@@ -33,6 +33,7 @@ def exclusive_task(
     *,
     consumers: Any = None,
     codec: str | None = None,
+    mask: bool = False,
     pre_execute: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> TaskDecorator:
@@ -44,6 +45,8 @@ def exclusive_task(
     :param consumers: who may read: a clause, a list of clauses, or a mapping from key to either (see
         :func:`airflow_provider_exclusive.consumers`). None means the direct downstream tasks.
     :param codec: ``"cloudpickle"`` to request it, if ``[exclusive] allow_cloudpickle`` is on.
+    :param mask: whether the texts in the outputs are masked in the logs of this task and its consumers (see
+        :func:`airflow_provider_exclusive.consumers`).
     :param pre_execute: your hook, run after the scope is set.
     :param kwargs: any argument of ``@task``.
     :raises InvalidScopeError: if ``consumers`` is not a valid scope.
@@ -55,7 +58,7 @@ def exclusive_task(
                 f"@exclusive_task got two scopes: {python_callable!r} and consumers={consumers!r}. Write one of them."
             )
         python_callable, consumers = None, python_callable
-    hook = create_hook(consumers, then=pre_execute, codec=codec, inherits=True)
+    hook = create_hook(consumers, then=pre_execute, codec=codec, mask=mask, inherits=True)
 
     def decorate(function: Callable[..., Any]) -> TaskDecorator:
         with naming_the_line():

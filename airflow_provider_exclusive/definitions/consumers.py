@@ -48,6 +48,7 @@ class ConsumersHook:
 
     :param declaration: who may read what.
     :param codec: the codec that the task asks for; None chooses by type.
+    :param mask: whether the texts in its values are masked in the logs of this task and its consumers.
     :param then: the user's own hook, run afterwards with the same context.
     :param declared_at: where the Dag declares it, for messages.
     :param inherits: whether a hook that ``default_args`` give every task is run where there is no ``then``: the author
@@ -56,6 +57,7 @@ class ConsumersHook:
 
     declaration: ScopeDeclaration
     codec: str | None = None
+    mask: bool = False
     then: Callable[..., Any] | None = field(default=None, repr=False)
     declared_at: SourceLine | None = None
     inherits: bool = False
@@ -63,7 +65,7 @@ class ConsumersHook:
     @property
     def outputs(self) -> OutputDeclaration:
         """What the running task knows of it."""
-        return OutputDeclaration(self.declaration, self.codec)
+        return OutputDeclaration(self.declaration, self.codec, self.mask)
 
     def __call__(self, context: Any) -> None:
         """Tell this process that its task's outputs are exclusive, then run the user's hook."""
@@ -88,7 +90,9 @@ class ConsumersHook:
         return hook
 
 
-def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str | None = None) -> ConsumersHook:
+def consumers(
+    *clauses: Any, then: Callable[..., Any] | None = None, codec: str | None = None, mask: bool = False
+) -> ConsumersHook:
     """
     Scope the outputs of any operator: ``PythonOperator(…, pre_execute=consumers("load"))``.
 
@@ -96,22 +100,29 @@ def consumers(*clauses: Any, then: Callable[..., Any] | None = None, codec: str 
         ``DOWNSTREAM``; or one mapping from key to a list of these. Nothing at all means ``DOWNSTREAM``.
     :param then: a ``pre_execute`` hook of your own, run afterwards.
     :param codec: ``"cloudpickle"`` to ask for it, where ``[exclusive] allow_cloudpickle`` is on.
+    :param mask: whether Airflow shows ``***`` for the texts in the outputs, in the logs of this task once it has pushed
+        them, and of each consumer once it has read them.
     :raises InvalidScopeError: if a clause is none of these.
     """
     spec = clauses[0] if len(clauses) == 1 else list(clauses) or DOWNSTREAM
-    hook = create_hook(spec, then=then, codec=codec)
+    hook = create_hook(spec, then=then, codec=codec, mask=mask)
     written.remember(hook)
     return hook
 
 
 def create_hook(
-    spec: Any, *, then: Callable[..., Any] | None = None, codec: str | None = None, inherits: bool = False
+    spec: Any,
+    *,
+    then: Callable[..., Any] | None = None,
+    codec: str | None = None,
+    mask: bool = False,
+    inherits: bool = False,
 ) -> ConsumersHook:
     """Build the hook of :func:`consumers` from one scope; ``None`` means ``DOWNSTREAM``."""
     inner_operators.watch(_find_written)
     with naming_the_line():
-        declaration = _parse(spec, then=then, codec=codec)
-    return ConsumersHook(declaration, codec=codec, then=then, declared_at=_calling_line(), inherits=inherits)
+        declaration = _parse(spec, then=then, codec=codec, mask=mask)
+    return ConsumersHook(declaration, codec=codec, mask=mask, then=then, declared_at=_calling_line(), inherits=inherits)
 
 
 @contextmanager
@@ -126,7 +137,9 @@ def naming_the_line() -> Iterator[None]:
         raise InvalidScopeError(f"{line}: {invalid}") from None
 
 
-def _parse(spec: Any, *, then: Any, codec: str | None) -> ScopeDeclaration:
+def _parse(spec: Any, *, then: Any, codec: str | None, mask: Any) -> ScopeDeclaration:
+    if not isinstance(mask, bool):
+        raise InvalidScopeError(f"mask={mask!r} is not valid; expected True or False.")
     if then is not None and not callable(then):
         raise InvalidScopeError(
             f"then={then!r} is not callable; expected a pre_execute hook, a function of the context."

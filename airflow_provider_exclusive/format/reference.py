@@ -41,6 +41,9 @@ _NUMBER_CHARACTERS: Final = 20
 _FIELDS: Final = frozenset(
     {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
 )
+_LOGS: Final = "logs"
+"""A field of those rows alone whose value is masked in logs, with :data:`_MASKED` as its content."""
+_MASKED: Final = "masked"
 _ANSWER: Final = "data_key"
 _NOT_OPENED: Final = "not_opened"
 _PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
@@ -76,6 +79,7 @@ class Reference:
     :param created_at: when it was written, ISO 8601 in UTC.
     :param expires_at: when the payload expires, in the same form, or None for never.
     :param at: where the payload is stored, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
+    :param is_masked: whether whoever opens the value lets Airflow mask the texts in it wherever they are logged.
     :param key_id: the id of the private key that protects the data key.
     :param sealed_key: the data key sealed to the public key, as a process without the private key sends it to the API
         server; instead of :attr:`wrapped_key`.
@@ -91,6 +95,7 @@ class Reference:
     created_at: str
     expires_at: str | None
     at: str | None
+    is_masked: bool = False
     key_id: str = ""
     wrapped_key: bytes = field(default=b"", repr=False)
     inline: bytes | None = field(default=None, repr=False)
@@ -117,6 +122,7 @@ class Reference:
         return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
 
     def _bound(self) -> dict[str, Any]:
+        masked = {_LOGS: _MASKED} if self.is_masked else {}
         return {
             MARKER: VERSION,
             "producer": {
@@ -133,6 +139,7 @@ class Reference:
             "length": self.length,
             "created_at": self.created_at,
             "expires_at": self.expires_at,
+            **masked,
         }
 
     def to_answer(self, answer: ServerAnswer) -> dict[str, Any]:
@@ -186,7 +193,7 @@ class Reference:
     def _parse(cls, row: Mapping[str, Any], answer: ServerAnswer | None) -> Reference:
         place = "inline" if "inline" in row else "at"
         lock = "sealed_key" if "sealed_key" in row else "wrapped_key"
-        require_fields(row, _FIELDS | {place, lock})
+        require_fields(row, _FIELDS | {place, lock} | ({_LOGS} & row.keys()))
         producer = require_fields(row["producer"], _PRODUCER_FIELDS)
         return cls(
             producer=TaskIdentity(
@@ -204,6 +211,7 @@ class Reference:
             created_at=timestamp(row["created_at"]),
             expires_at=optional(row["expires_at"], timestamp),
             at=string(row["at"], most=_MAX_PLACE_CHARACTERS) if place == "at" else None,
+            is_masked=_is_masked(row),
             key_id=string(row["key_id"]),
             wrapped_key=_protected(row["wrapped_key"]) if lock == "wrapped_key" else b"",
             sealed_key=_protected(row["sealed_key"]) if lock == "sealed_key" else None,
@@ -268,6 +276,12 @@ def _characters(value: object) -> int:
         else:
             total += _NUMBER_CHARACTERS
     return total
+
+
+def _is_masked(row: Mapping[str, Any]) -> bool:
+    if _LOGS in row and row[_LOGS] != _MASKED:
+        raise ValueError("unknown treatment in logs")
+    return _LOGS in row
 
 
 def _protected(text: object) -> bytes:

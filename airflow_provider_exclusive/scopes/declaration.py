@@ -154,10 +154,12 @@ class OutputDeclaration:
 
     :param scope: who may read what.
     :param codec: name of the codec that the task requests; None chooses by type.
+    :param mask: whether the texts in its values are masked in the logs of producer and consumers.
     """
 
     scope: ScopeDeclaration
     codec: str | None = None
+    mask: bool = False
 
 
 def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:

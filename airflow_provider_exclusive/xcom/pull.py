@@ -18,7 +18,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOverLookup, NoHandOverLookup
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError, EnvelopeError, naming_producer
-from airflow_provider_exclusive.execution_time import dag_runs, redaction, running_task
+from airflow_provider_exclusive.execution_time import dag_runs, masking, redaction, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import Opened, RunningTask
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
@@ -114,11 +114,16 @@ def _open_values(references: list[Reference], running: RunningTask | None) -> li
         _audit("denied", secret, reader)
         raise type(denied)(f"{denied}{_declared_at(secret, running)}", reason=denied.reason) from None
     _audit("read", secret, reader)
-    if running is not None:
-        for reference, value in zip(references, values, strict=True):
-            if not reference.scope.is_open:
-                running.note(Opened(reference.producer.task_id, reference.key, value, reference.size))
+    for reference, value in zip(references, values, strict=True):
+        _note(reference, value, running)
     return values
+
+
+def _note(reference: Reference, value: Any, running: RunningTask | None) -> None:
+    if reference.is_masked:
+        masking.mask(value)
+    if running is not None and not reference.scope.is_open:
+        running.note(Opened(reference.producer.task_id, reference.key, value, reference.size))
 
 
 def _check_agreement(running: RunningTask | None, reference: Reference) -> None:

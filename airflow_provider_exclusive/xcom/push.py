@@ -19,7 +19,7 @@ from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.compat.dag import downstream_of, is_airflows_own
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
-from airflow_provider_exclusive.execution_time import key_holder, running_task
+from airflow_provider_exclusive.execution_time import key_holder, masking, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import escape, is_reference_row
@@ -71,6 +71,8 @@ def purge(row: Any, target: Coordinate) -> None:
 
 
 def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputDeclaration) -> dict[str, Any]:
+    if outputs.mask:
+        masking.mask(value)  # first, so that no error or log line on the way shows it
     is_whole = key == RETURN_KEY and getattr(running.task, "multiple_outputs", False) and isinstance(value, Mapping)
     scope = outputs.scope.resolve(
         key,
@@ -78,7 +80,9 @@ def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputD
         downstream=downstream_of(running.task),
         parts=list(value) if is_whole else None,
     )
-    reference = _sealing_store().put(value, producer=running.identity, key=key, scope=scope, codec=outputs.codec)
+    reference = _sealing_store().put(
+        value, producer=running.identity, key=key, scope=scope, codec=outputs.codec, mask=outputs.mask
+    )
     return reference.to_row()
 
 

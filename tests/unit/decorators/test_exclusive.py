@@ -45,7 +45,7 @@ class TestScopesThatAreRefused:
         with pytest.raises(InvalidScopeError, match="codec='json' is not the name of a codec"):
             exclusive_task(codec="json")
 
-    @pytest.mark.parametrize("argument", ["consumers", "codec"])
+    @pytest.mark.parametrize("argument", ["consumers", "codec", "mask"])
     def test_an_override_of_the_scope_itself(self, argument):
         wrong = exclusive_task(extract).override(**{argument: "load"})
         with pytest.raises(InvalidScopeError, match=rf"\.override\({argument}=…\) is not supported. Write \.override"):

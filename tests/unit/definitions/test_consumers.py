@@ -50,6 +50,11 @@ class TestScopesThatAreRefused:
         ):
             consumers("load", codec=codec)
 
+    @pytest.mark.parametrize("mask", ["yes", 1, None])
+    def test_a_mask_that_is_neither_yes_nor_no(self, mask):
+        with pytest.raises(InvalidScopeError, match=r"mask=.* is not valid; expected True or False"):
+            consumers("load", mask=mask)
+
     @pytest.mark.parametrize("clauses", [("",), (3,), ("a b",), ({},), ({"": "load"},), ("load", None)])
     def test_an_impossible_clause(self, clauses):
         with pytest.raises(InvalidScopeError):
@@ -91,6 +96,10 @@ class TestDeclaredScopes:
     def test_the_running_task_knows_scope_and_codec(self):
         outputs = consumers("load", codec="arrow").outputs
         assert outputs == OutputDeclaration(ScopeDeclaration.parse("load"), "arrow")
+
+    def test_the_running_task_knows_whether_to_mask(self):
+        assert consumers("load", mask=True).outputs.mask
+        assert not consumers("load").outputs.mask
 
     def test_the_line_of_the_dag_is_remembered(self):
         line = consumers("load").declared_at

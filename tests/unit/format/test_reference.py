@@ -153,6 +153,18 @@ def test_a_task_that_is_named_caller_is_not_the_caller():
     assert not scope.admits_caller
 
 
+def test_only_what_is_masked_in_logs_says_so():
+    masked = replace(REFERENCE, is_masked=True)
+    assert masked.to_row() == ROW | {"logs": "masked"}
+    assert masked.context() != REFERENCE.context()
+    assert Reference.from_row(masked.to_row()) == masked
+
+
+@pytest.mark.parametrize("logs", [None, True, 1, "", "plain", ["masked"], {}])
+def test_anything_else_about_logs_is_refused(logs):
+    assert refused(ROW | {"logs": logs})
+
+
 @pytest.mark.parametrize("clauses", [[], [CLAUSE], ROW["consumers"]])
 def test_caller_is_read_and_written_back_as_it_was(clauses):
     row = with_field(ROW, ("consumers",), ["caller", *clauses])
@@ -218,6 +230,7 @@ FIELDS = {
     "length": st.none() | LENGTHS,
     "created_at": MOMENTS,
     "expires_at": st.none() | MOMENTS,
+    "is_masked": st.booleans(),
     "key_id": NAMES,
     "wrapped_key": BYTES,
 }

@@ -238,6 +238,21 @@ class TestWhatIsOpened:
 
         assert pull.pull([row], requested) == ["a secret"]
 
+    def test_it_is_masked_if_its_reference_says_so(self, load, put, requested, mocker):
+        mask = mocker.patch.object(pull.masking, "mask")
+
+        assert pull.pull([put("a secret").to_row()], requested) == ["a secret"]
+        mask.assert_not_called()
+        assert pull.pull([put("a secret", mask=True).to_row()], requested) == ["a secret"]
+        mask.assert_called_once_with("a secret")
+
+    def test_a_row_that_no_longer_says_so_does_not_open(self, load, put, requested):
+        row = put("a secret", mask=True).to_row()
+        del row["logs"]
+
+        with pytest.raises(EnvelopeError):
+            pull.pull([row], requested)
+
     def test_map_indexes_in_order(self, load, mapped, requested):
         rows = [mapped(index) for index in range(3)]
 

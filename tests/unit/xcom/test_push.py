@@ -169,6 +169,29 @@ class TestExclusive:
 
         assert store.get(Reference.from_row(row), reader=consumer) == ["a", "secret"]
 
+    def test_its_texts_are_masked_if_the_scope_asks_for_it(self, run_as, producer, own, dag, mocker):
+        mask = mocker.patch.object(push.masking, "mask")
+        run_as(producer, dag.get_task("load"), outputs=consumers("audit", mask=True).outputs)
+
+        assert Reference.from_row(push.push("a secret", own)).is_masked
+        mask.assert_called_once_with("a secret")
+
+    def test_without_asking_they_are_not(self, exclusive, own, mocker):
+        mask = mocker.patch.object(push.masking, "mask")
+
+        assert "logs" not in push.push("a secret", own)
+        mask.assert_not_called()
+
+    def test_they_are_masked_even_if_the_push_fails(self, run_as, producer, own, dag, mocker, used_store, make_store):
+        mask = mocker.patch.object(push.masking, "mask")
+        used_store(make_store(driver=FailingDriver()))
+        run_as(producer, dag.get_task("load"), outputs=consumers("audit", mask=True).outputs)
+
+        with pytest.raises(StorageUnavailableError):
+            push.push("a secret", own)
+
+        mask.assert_called_once_with("a secret")
+
     def test_what_the_hook_told_counts_more_than_the_operator(self, run_as, producer, own, dag):
         run_as(producer, dag.get_task("load"), outputs=consumers("audit").outputs)
 
