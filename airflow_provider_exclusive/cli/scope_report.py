@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask
-from airflow_provider_exclusive.definitions.parse_check import find_contradictions
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions, find_refused_pulls
+from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
 
 CALLER: Final = "caller (the task that triggered the run)"
@@ -63,16 +64,18 @@ class DagScopes:
     Every exclusive task of a Dag.
 
     :param contradictions: what is wrong with the scopes, one message each.
+    :param warnings: pulls in templates and functions that would be refused, one message each.
     """
 
     dag_id: str
     file: str
     tasks: tuple[TaskScopes, ...]
     contradictions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def describe(dag: DeclaredDag) -> DagScopes:
-    """Return what a Dag declares."""
+def describe(dag: DeclaredDag, pulls: Sequence[Pull] = ()) -> DagScopes:
+    """Return what a Dag declares, and which of the ``pulls`` that were read off it contradict that."""
     inputs = _inputs(dag)
     exclusive = sorted(dag.exclusive_tasks, key=lambda task: task.task_id)
     return DagScopes(
@@ -80,6 +83,7 @@ def describe(dag: DeclaredDag) -> DagScopes:
         file=dag.file,
         tasks=tuple(_describe_task(dag, task, inputs[task.task_id]) for task in exclusive),
         contradictions=tuple(find_contradictions(dag)),
+        warnings=tuple(find_refused_pulls(dag, pulls)),
     )
 
 

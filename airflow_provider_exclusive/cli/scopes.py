@@ -10,6 +10,7 @@ from airflow_provider_exclusive.cli.dag_source import load_dag
 from airflow_provider_exclusive.cli.mermaid import draw
 from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, failing_clearly, printable
 from airflow_provider_exclusive.cli.scope_report import DagScopes, describe
+from airflow_provider_exclusive.definitions import pulls
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY
 
@@ -19,10 +20,10 @@ def scopes(args: Any) -> None:
     """
     Print the scopes of a Dag.
 
-    :raises SystemExit: if there is no such Dag, or with ``--check`` if it contradicts its scopes.
+    :raises SystemExit: if there is no such Dag, or with ``--check`` if it contradicts its scopes. A warning is none.
     """
     dag = load_dag(args.dag_id, bundle_names=args.bundle_name or (), dag_file=args.dagfile_path)
-    found = describe(DeclaredDag.of(dag))
+    found = describe(DeclaredDag.of(dag), pulls.read(dag))
     if args.output == "json":
         emit_json(asdict(found))
     elif args.output == "mermaid":
@@ -41,6 +42,10 @@ def _print(found: DagScopes) -> None:
         emit("No task of it is exclusive.")
     emit(f"{len(found.contradictions) or 'No'} contradiction{'s' * (len(found.contradictions) != 1)}.")
     for message in found.contradictions:
+        emit(f"- {printable(message)}")
+    if found.warnings:
+        emit(f"{len(found.warnings)} warning{'s' * (len(found.warnings) != 1)}.")
+    for message in found.warnings:
         emit(f"- {printable(message)}")
 
 

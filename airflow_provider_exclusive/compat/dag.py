@@ -83,6 +83,14 @@ def field_of(task: Any, name: str, *, default: Any) -> Any:
     return task.partial_kwargs.get(name, default) if is_mapped(task) else getattr(task, name, default)
 
 
+def template_fields_of(task: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the template fields of an operator, mapped or not, as its author gave them, and its mapped arguments."""
+    for name in task.template_fields:
+        yield name, field_of(task, name, default=None)
+    if is_mapped(task):
+        yield "expand(…)", task._get_specified_expand_input().value  # noqa: SLF001  # no public reader exists
+
+
 def set_log(task: Any, log: Any) -> None:
     """Give an operator another logger, for which Airflow has no public way."""
     task._cached_logger = log  # noqa: SLF001

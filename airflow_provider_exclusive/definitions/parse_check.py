@@ -7,12 +7,16 @@ Each contradiction names both tasks, the key, the line of the declaration and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from typing import TypeVar
 
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
+from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
 from airflow_provider_exclusive.scopes.scope import ConsumerScope, matches
+
+_Edge = TypeVar("_Edge")
 
 
 def find_contradictions(dag: DeclaredDag) -> list[str]:
@@ -86,23 +90,45 @@ def _paths_past_the_backend(dag: DeclaredDag) -> Iterator[str]:
             )
 
 
+def find_refused_pulls(dag: DeclaredDag, pulls: Sequence[Pull]) -> list[str]:
+    """Return which of ``pulls`` would be refused, one message for each; no contradiction, as it may never be made."""
+    edges = ((dag.tasks[pull.reader], pull.taken, pull) for pull in pulls)
+    return [_refused_pull(dag, reader, producer, pull) for reader, producer, pull in _refused(dag, edges)]
+
+
+def _refused_pull(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTask, pull: Pull) -> str:
+    key = pull.taken.key
+    return (
+        f"Task {reader.task_id!r} pulls {_name_key(key)} of task {producer.task_id!r} in {pull.where}, which would be "
+        f"refused: the consumer scope of that key does not name it ({_place(producer)}{_misspelled(key, producer)}). "
+        f"{_cure(dag, reader, producer, key)} the pull."
+    )
+
+
 def _forbidden_edges(dag: DeclaredDag) -> Iterator[str]:
+    edges = ((reader, taken, taken.key) for reader in dag.tasks.values() for taken in reader.inputs)
+    for reader, producer, key in _refused(dag, edges):
+        yield _forbidden_edge(dag, reader, producer, key)
+
+
+def _refused(
+    dag: DeclaredDag, edges: Iterable[tuple[DeclaredTask, Input, _Edge]]
+) -> Iterator[tuple[DeclaredTask, DeclaredTask, _Edge]]:
+    """Yield reader, producer and what else is known of each edge that the scope of its output forbids."""
     scopes: dict[Input, list[ConsumerScope]] = {}
-    for reader in dag.tasks.values():
-        for taken in reader.inputs:
-            producer = dag.tasks.get(taken.task_id) if taken.dag_id == dag.dag_id else None
-            if producer is None or producer.outputs is None or producer is reader:
-                continue
-            if taken not in scopes:  # a Dag may have thousands of readers of one output
-                scopes[taken] = dag.possible_scopes_of(producer, taken.key)
-            if not any(scope.permits(dag.identity_of(reader.task_id)) for scope in scopes[taken]):
-                yield _forbidden_edge(dag, reader, producer, taken.key)
+    for reader, taken, edge in edges:
+        producer = dag.tasks.get(taken.task_id) if taken.dag_id == dag.dag_id else None
+        if producer is None or producer.outputs is None or producer is reader:
+            continue
+        if taken not in scopes:  # a Dag may have thousands of readers of one output
+            scopes[taken] = dag.possible_scopes_of(producer, taken.key)
+        if not any(scope.permits(dag.identity_of(reader.task_id)) for scope in scopes[taken]):
+            yield reader, producer, edge
 
 
 def _forbidden_edge(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTask, key: str) -> str:
     what = f"{_name_key(key)} of task {producer.task_id!r}"
-    consumer = dag.identity_of(reader.task_id).named_by(dag.identity_of(producer.task_id))
-    cure = f"Add {consumer} to the consumers of {key!r} in {producer.task_id!r}, or remove"
+    cure = _cure(dag, reader, producer, key)
     if name := reader.hands_over.get((producer.task_id, key)):
         return (
             f"Task {reader.task_id!r} hands over {what} as {name!r}, but the consumer scope of that key does not name "
@@ -113,6 +139,11 @@ def _forbidden_edge(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTa
         f"Task {reader.task_id!r} takes {what} as input, but the consumer scope of that key does not name it "
         f"({_place(producer)}{_misspelled(key, producer)}). {cure} the input."
     )
+
+
+def _cure(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTask, key: str) -> str:
+    consumer = dag.identity_of(reader.task_id).named_by(dag.identity_of(producer.task_id))
+    return f"Add {consumer} to the consumers of {key!r} in {producer.task_id!r}, or remove"
 
 
 def _misspelled(key: str, producer: DeclaredTask) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import tokenize
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,3 +57,28 @@ def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
     for part in ast.iter_child_nodes(node):
         if not isinstance(part, ast.Lambda):
             yield from _evaluated(part)
+
+
+def functions_of(path: str, name: str, first_line: int) -> list[ast.AST]:
+    """Return the function of that name that begins there; nothing if two lambdas do, which nothing tells apart."""
+    tree = parse(path)
+    found = _functions(tree).get((name, first_line), []) if tree is not None else []
+    return found if len(found) == 1 else []
+
+
+@lru_cache(maxsize=1)
+def _functions(tree: ast.Module) -> Mapping[tuple[str, int], list[ast.AST]]:
+    found: dict[tuple[str, int], list[ast.AST]] = defaultdict(list)
+    for node in ast.walk(tree):
+        if (begins := _begins(node)) is not None:
+            found[begins].append(node)
+    return found
+
+
+def _begins(node: ast.AST) -> tuple[str, int] | None:
+    """Return the name and first line of a function, as its code object has them."""
+    if isinstance(node, ast.Lambda):
+        return "<lambda>", node.lineno
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return node.name, min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return None

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from airflow.policies import hookimpl
 
 log = logging.getLogger(__name__)
+
+_SHOWN_PULLS: Final = 10
 
 
 @hookimpl
@@ -48,7 +50,11 @@ def _check(dag: Any) -> None:
     from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 
     mode = config.read_parse_check()
-    contradictions = find_contradictions(DeclaredDag.of(dag)) if mode != "off" else []
+    if mode == "off":
+        return
+    declared = DeclaredDag.of(dag)
+    _warn_of_pulls(dag, declared)
+    contradictions = find_contradictions(declared)
     if not contradictions:
         return
     message = "\n".join([f"Dag {dag.dag_id!r} ({dag.fileloc}) contradicts its consumer scopes:", *contradictions])
@@ -58,3 +64,19 @@ def _check(dag: Any) -> None:
     from airflow.exceptions import AirflowClusterPolicyViolation
 
     raise AirflowClusterPolicyViolation(message)
+
+
+def _warn_of_pulls(dag: Any, declared: Any) -> None:
+    if not declared.exclusive_tasks:  # nothing to read for in most Dags
+        return
+    from airflow_provider_exclusive.definitions import pulls
+    from airflow_provider_exclusive.definitions.parse_check import find_refused_pulls
+
+    refused = find_refused_pulls(declared, pulls.read(dag))
+    more = len(refused) - _SHOWN_PULLS
+    if refused:
+        shown = [
+            *refused[:_SHOWN_PULLS],
+            *([f"and {more} more: airflow exclusive scopes {dag.dag_id}"] if more > 0 else []),
+        ]
+        log.warning("%s", "\n".join([f"Dag {dag.dag_id!r} ({dag.fileloc}) pulls what its scopes forbid:", *shown]))

@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_exclusive.cli import scopes as command
 from airflow_provider_exclusive.definitions.consumers import SourceLine
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
+from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 
@@ -32,10 +33,11 @@ INTRUDER = DeclaredTask("intruder", inputs=(Input("etl", "extract", "secret"),))
 def run(mocker, capsys):
     """Run the command on a Dag of these tasks and return what it prints."""
 
-    def run(*tasks, output="table", check=False):
+    def run(*tasks, output="table", check=False, pulls=()):
         dag = DeclaredDag("etl", LINE.path, {task.task_id: task for task in tasks})
         mocker.patch.object(command, "load_dag", return_value="the Dag")
         mocker.patch.object(command.DeclaredDag, "of", side_effect={"the Dag": dag}.get)
+        mocker.patch.object(command.pulls, "read", side_effect={"the Dag": list(pulls)}.get)
         command.scopes(SimpleNamespace(dag_id="etl", bundle_name=None, dagfile_path=None, output=output, check=check))
         return capsys.readouterr().out
 
@@ -58,6 +60,17 @@ def test_a_contradiction_fails_only_where_that_is_asked_for(run):
     with pytest.raises(SystemExit) as ended:
         run(EXTRACT, LOAD, INTRUDER, check=True)
     assert ended.value.code == 1
+
+
+def test_a_refused_pull_is_a_warning_and_fails_nothing(run):
+    pull = Pull("load", Input("etl", "extract", "secret"), "/dags/etl.py:9")
+    shown = run(EXTRACT, LOAD, check=True, pulls=[pull])
+    assert (
+        "No contradictions.\n1 warning.\n- Task 'load' pulls key 'secret' of task 'extract' in /dags/etl.py:9" in shown
+    )
+    assert "2 warnings." in run(EXTRACT, LOAD, pulls=[pull, pull])
+    (warning,) = json.loads(run(EXTRACT, LOAD, output="json", pulls=[pull]))["warnings"]
+    assert "would be refused" in warning
 
 
 def test_a_sound_dag_does_not_fail_the_check(run):

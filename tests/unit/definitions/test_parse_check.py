@@ -6,7 +6,8 @@ import pytest
 
 from airflow_provider_exclusive.definitions.consumers import SourceLine
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
-from airflow_provider_exclusive.definitions.parse_check import find_contradictions
+from airflow_provider_exclusive.definitions.parse_check import find_contradictions, find_refused_pulls
+from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.scopes.declaration import OutputDeclaration, ScopeDeclaration
 
 LINE = SourceLine("/dags/etl.py", 7)
@@ -75,6 +76,42 @@ class TestForbiddenEdges:
         own = exclusive("extract", [], inputs=(Input("etl", "extract", "return_value"),))
         assert contradictions(own, elsewhere) == []
         assert contradictions(DeclaredTask("extract"), reader("load")) == []
+
+
+class TestRefusedPulls:
+    def pull(self, reader="other", taken=("etl", "extract", "return_value")):
+        tasks = (
+            exclusive("extract", {"return_value": ["load"], "rows": []}),
+            DeclaredTask("load"),
+            DeclaredTask("other"),
+        )
+        dag = DeclaredDag("etl", LINE.path, {task.task_id: task for task in (*tasks, DeclaredTask("plain"))})
+        return find_refused_pulls(dag, [Pull(reader, Input(*taken), "its template field 'sql'")])
+
+    def test_one_outside_the_scope_is_named_with_its_place(self):
+        (message,) = self.pull()
+        assert message == (
+            "Task 'other' pulls key 'return_value' of task 'extract' in its template field 'sql', which would be refused: "
+            "the consumer scope of that key does not name it (declared at /dags/etl.py:7). Add 'other' to the consumers "
+            "of 'return_value' in 'extract', or remove the pull."
+        )
+
+    def test_a_misspelled_key_is_suggested(self):
+        (message,) = self.pull("load", ("etl", "extract", "row"))
+        assert "it names the key 'rows', did you mean 'row'?" in message
+
+    @pytest.mark.parametrize(
+        ("reader", "taken"),
+        [
+            ("load", ("etl", "extract", "return_value")),
+            ("extract", ("etl", "extract", "rows")),
+            ("other", ("sales", "extract", "rows")),
+            ("other", ("etl", "plain", "rows")),
+            ("other", ("etl", "unknown", "rows")),
+        ],
+    )
+    def test_others_say_nothing(self, reader, taken):
+        assert self.pull(reader, taken) == []
 
 
 class TestUnknownConsumers:

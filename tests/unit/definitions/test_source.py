@@ -64,5 +64,21 @@ def test_a_call_that_gives_a_decorator_its_argument(write, text, line, expected)
     assert source.gives_decorator(write(text), line, "pre_execute") is expected
 
 
+class TestFunctions:
+    TEXT = (
+        "x = lambda: 1\ny = [lambda: 1, lambda: 2]\n@deco\n@deco(\n  1)\ndef f():\n  def f(): ...\nasync def g(): ..."
+    )
+
+    @pytest.mark.parametrize(
+        ("name", "line", "found"),
+        [("<lambda>", 1, 1), ("<lambda>", 2, 0), ("f", 3, 1), ("f", 6, 0), ("f", 7, 1), ("g", 8, 1), ("h", 8, 0)],
+    )
+    def test_one_is_found_by_what_its_code_says(self, write, name, line, found):
+        assert len(source.functions_of(write(self.TEXT), name, line)) == found
+
+    def test_without_a_source_none_is(self):
+        assert source.functions_of("<string>", "f", 1) == []
+
+
 def test_without_a_source_nothing_is_known():
     assert not source.gives_decorator("<string>", 1, "pre_execute")

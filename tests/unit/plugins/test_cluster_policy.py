@@ -6,11 +6,12 @@ import logging
 
 import pytest
 from airflow.exceptions import AirflowClusterPolicyViolation
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from airflow_provider_exclusive import config
-from airflow_provider_exclusive.definitions import parse_check, templates
+from airflow_provider_exclusive.definitions import parse_check, pulls, templates
 from airflow_provider_exclusive.definitions.consumers import consumers
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.execution_time import redaction
@@ -86,6 +87,28 @@ class TestInTheDagProcessor:
         mode(how)
         cluster_policy.dag_policy(a_dag("load"))
         assert caplog.records == []
+
+    @pytest.mark.parametrize(("readers", "shown"), [(1, 1), (10, 10), (25, 10)])
+    def test_pulls_that_would_be_refused_are_a_warning(self, mode, caplog, readers, shown):
+        mode("error")
+        dag = a_dag("load")
+        for number in range(readers):
+            BashOperator(task_id=f"look_{number}", bash_command="{{ ti.xcom_pull('extract') }}", dag=dag)
+        cluster_policy.dag_policy(dag)
+        (record,) = caplog.records
+        heading, *lines = record.getMessage().splitlines()
+        assert (record.levelno, heading) == (logging.WARNING, f"Dag 'etl' ({__file__}) pulls what its scopes forbid:")
+        assert "'look_0' pulls key 'return_value' of task 'extract' in its template field 'bash_command'" in lines[0]
+        assert len(lines) == shown + (readers > shown)
+        assert readers == shown or lines[-1] == "and 15 more: airflow exclusive scopes etl"
+
+    def test_of_a_plain_dag_no_pull_is_read(self, mode, mocker):
+        mode("error")
+        read = mocker.patch.object(pulls, "read")
+        with DAG("etl", schedule=None) as dag:
+            BashOperator(task_id="look", bash_command="{{ ti.xcom_pull('extract') }}")
+        cluster_policy.dag_policy(dag)
+        read.assert_not_called()
 
     def test_templates_are_prepared_and_nothing_else(self, mode, prepared):
         mode("error")
