@@ -7,7 +7,7 @@ A value is pulled when the task that needs it runs, not before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -86,14 +86,25 @@ class _ExclusiveInputs:
 
         :param values: by name of the input.
         """
-        token = _test_values.set({**_test_values.get({}), **values})
-        try:
+        with _test_values_being({**_test_values.get({}), **values}):
             yield
-        finally:
-            _test_values.reset(token)
 
 
 exclusive_input: Final = _ExclusiveInputs()
+
+
+@contextmanager
+def _test_values_being(values: Mapping[str, Any]) -> Iterator[None]:
+    token = _test_values.set(values)
+    try:
+        yield
+    finally:
+        _test_values.reset(token)
+
+
+def without_test_values() -> AbstractContextManager[None]:
+    """Run the block without test values: those of a Dag under test are not for the run that it triggers."""
+    return _test_values_being({})
 
 
 def get_exclusive_input(name: str, default: Any = REQUIRED) -> Any:

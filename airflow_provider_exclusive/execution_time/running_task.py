@@ -9,6 +9,8 @@ or decides anything.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
@@ -93,6 +95,17 @@ def current() -> RunningTask | None:
 def last_seen(task_instance: Any) -> RunningTask | None:
     """Return what is known about a task instance whose context is already gone; None if it used no XCom."""
     return _last_seen if _last_seen is not None and _last_seen.identity == _identify(task_instance) else None
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Forget the running task while other tasks run in this process, as they do in ``dag.test()``."""
+    global _last_seen  # noqa: PLW0603
+    waiting, _last_seen = _last_seen, None
+    try:
+        yield
+    finally:
+        _last_seen = waiting
 
 
 def _context_task_instance() -> Any:

@@ -77,22 +77,22 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         :raises DagRunTriggerException: which makes Airflow trigger the run, if nothing is handed over or collected.
         :raises HandOverError: if the run exists already with inputs from another task, or a result is missing.
         """
-        if not (self.exclusive_keys or self.collect):
+        is_plain = not (self.exclusive_keys or self.collect)
+        if is_plain and not (self.wait_for_completion and triggered_run.is_run_here()):
             return super().execute(context)
         ti = context["ti"]
         me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-        with failing_without_retry():
-            self.trigger_run_id = self.trigger_run_id or triggered_run.propose_id(
-                self.trigger_dag_id, me, generation=ti.max_tries
-            )
+        if not is_plain:
+            self._choose_run_id(me, ti)
         try:
             return super().execute(context)
         except DagRunTriggerException as raised:
             request = raised
-        self._hand_over(request, me, ti)
+        request.wait_for_completion = request.wait_for_completion or bool(self.collect)
+        self._trigger(request, None if is_plain else me, ti)
         self.log.info("Triggered %s.", triggered_run.name_of(request))
         ti.xcom_push(key=_RUN_ID_KEY, value=request.dag_run_id)
-        if request.wait_for_completion or self.collect:
+        if request.wait_for_completion:
             triggered_run.wait(request, ti, self.log)
         return self._collected(ti) if self.collect else None
 
@@ -100,6 +100,22 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         """Continue when the triggered run has ended."""
         super().execute_complete(context, event)
         return self._collected(context["ti"]) if self.collect else None
+
+    def _choose_run_id(self, me: TaskIdentity, ti: Any) -> None:
+        with failing_without_retry():
+            self.trigger_run_id = self.trigger_run_id or triggered_run.propose_id(
+                self.trigger_dag_id, me, generation=ti.max_tries
+            )
+
+    def _trigger(self, request: DagRunTriggerException, me: TaskIdentity | None, ti: Any) -> None:
+        """Trigger the run, and hand it what it gets from ``me``; None hands over nothing."""
+        if request.wait_for_completion and triggered_run.is_run_here():
+            with failing_without_retry():
+                triggered_run.require_dag(request)
+        if me is not None:
+            self._hand_over(request, me, ti)
+        elif not trigger_run(request):
+            triggered_run.refuse(request)
 
     def _hand_over(self, request: DagRunTriggerException, me: TaskIdentity, ti: Any) -> None:
         with failing_without_retry():

@@ -1,8 +1,9 @@
 """
 Hands outputs from a parent Dag to a child Dag, both run by ``dag.test()``.
 
-The parent triggers a run as ever, and no scheduler picks it up. ``dag.test()`` then runs the child under the same run
-id and with the ``conf`` that the trigger gave it, so whatever was handed to that run was handed to this one.
+The parent triggers a run as ever. If it does not wait for that run, nobody picks it up; ``dag.test()`` then runs the
+child under the same run id and with the ``conf`` that the trigger gave it, so whatever was handed to that run was handed
+to this one.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, task
-from airflow.sdk.definitions._internal.contextmanager import _CURRENT_CONTEXT
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from airflow_provider_exclusive import get_exclusive_input, wiring
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.access.hand_over_record import open_record
+from airflow_provider_exclusive.compat.dag_test import add_dag
 from airflow_provider_exclusive.exceptions import ExclusiveError
 from airflow_provider_exclusive.format.reference import Reference
-from tests.airflow.running import Run, serialize
+from tests.airflow.running import Run
 
 _days = itertools.count()
 _FIRST_DAY = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
@@ -36,7 +37,7 @@ class Triggered:
     """
 
     def __init__(self, child: DAG) -> None:
-        serialize(child)
+        add_dag(child)
         self.child = child
         self.when = _FIRST_DAY + datetime.timedelta(days=next(_days))
         self.run_id = f"manual__{self.when.isoformat()}"
@@ -66,15 +67,6 @@ class Triggered:
         """
         given = self.dag_run.conf if conf is None else conf
         return Run(self.child, **self.same_date, run_conf=given)
-
-    def run_meanwhile(self) -> Run:
-        """Run it while a task waits for it: without that task's context, as in another process."""
-        waiting = _CURRENT_CONTEXT[:]
-        _CURRENT_CONTEXT.clear()
-        try:
-            return self.run()
-        finally:
-            _CURRENT_CONTEXT[:] = waiting
 
 
 class Outcomes(dict):

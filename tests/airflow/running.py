@@ -15,6 +15,8 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from airflow_provider_exclusive.compat.dag_test import add_dag
+
 _numbers = itertools.count()
 
 
@@ -27,7 +29,7 @@ class Run:
     """What one run left behind."""
 
     def __init__(self, dag: DAG, **kwargs) -> None:
-        serialize(dag)
+        add_dag(dag)
         dag_run = dag.test(**kwargs)
         self.dag_id, self.run_id, self.state = dag_run.dag_id, dag_run.run_id, str(dag_run.state)
         self.states = {
@@ -82,17 +84,6 @@ def _rows(session, dag_id: str, run_id: str) -> dict:
         .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
     )
     return {(owner.task_id, owner.map_index, row.key): row for owner, row in found}
-
-
-def serialize(dag: DAG) -> None:
-    """Let Airflow take the Dag in as its Dag processor would, cluster policies included."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-
-    DagBundlesManager().sync_bundles_to_db()
-    bag = BundleDagBag(dag_folder=dag.fileloc, collect_dags=False, bundle_path=Path(dag.fileloc).parent)
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
 
 
 def everything_kept() -> bytes:

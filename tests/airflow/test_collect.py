@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunLink
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, consumers, exclusive_input, exclusive_task
 from airflow_provider_exclusive.access.hand_over import read_pointer
 from airflow_provider_exclusive.exceptions import AccessDeniedError, HandOverError
 from airflow_provider_exclusive.format.reference import is_reference_row
-from airflow_provider_exclusive.operators import triggered_run
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag, read_rows
 
@@ -29,16 +26,8 @@ def extract():
 
 
 @pytest.fixture
-def when_waiting(mocker):
-    """What happens while the operator waits; it waits in its own code, and nothing else runs the triggered run."""
-    actions = []
-    mocker.patch.object(triggered_run, "time", SimpleNamespace(sleep=lambda seconds: [act() for act in actions]))
-    return actions
-
-
-@pytest.fixture
-def triggered(when_waiting):
-    """A run with results of all kinds, which happens when it is waited for."""
+def triggered():
+    """A run with results of all kinds, which the trigger waits for."""
     with a_dag() as child:
         exclusive_task(consumers="caller", task_id="summarise")(lambda rows: f"{rows}!")(exclusive_input("rows"))
         exclusive_task(consumers=[], task_id="closed")(lambda: "secret")()
@@ -49,9 +38,7 @@ def triggered(when_waiting):
             raise AirflowSkipException
 
         skipped()
-    triggered = Triggered(child)
-    when_waiting.append(triggered.run_meanwhile)
-    return triggered
+    return Triggered(child)
 
 
 def collecting(triggered, collect, **kwargs):
@@ -108,9 +95,8 @@ class TestResultsThatAreNotToBeHad:
 
         assert re.search(r"failed with failed state success: run manual__", str(error))
 
-    def test_a_run_that_exists_already_is_not_waited_for(self, triggered, fail, when_waiting):
+    def test_a_run_that_exists_already_is_not_waited_for(self, triggered, fail):
         triggered.run(conf={})
-        when_waiting.clear()
 
         assert "exists already" in str(fail({"summary": "summarise"}))
 
@@ -119,25 +105,27 @@ class TestResultsThatAreNotToBeHad:
 
 
 class TestWhoReadsTheResults:
-    def test_downstream_tasks_of_the_trigger_read_the_results(self, when_waiting):
+    def test_downstream_tasks_of_the_trigger_read_the_results(self):
         with a_dag() as child:
             exclusive_task(consumers="caller", task_id="summarise")(lambda rows: f"{rows}!")(exclusive_input("rows"))
             exclusive_task(consumers="caller", task_id="each")(lambda x: x * 2).expand(x=[1, 2, 3])
             exclusive_task(consumers="caller", task_id="pushed")(lambda ti=None: ti.xcom_push("nothing", None))()
-            task(task_id="open")(lambda: "open")()
+
+            @task(task_id="open")
+            def look(dag_run=None):
+                trigger = read_pointer(dag_run.conf)
+                while_waiting.update(read_rows(trigger.dag_id, trigger.run_id))
+                return "open"
+
+            look()
         triggered = Triggered(child)
         while_waiting, seen, refused = {}, [], []
-
-        def look():
-            trigger = read_pointer(triggered.dag_run.conf)
-            while_waiting.update(read_rows(trigger.dag_id, trigger.run_id))
 
         def intrude(ti):
             with pytest.raises(AccessDeniedError):
                 ti.xcom_pull(task_ids="hand_over")
             refused.append(ti.task_id)
 
-        when_waiting.extend([look, triggered.run_meanwhile])
         results = {
             "summary": "summarise",
             "parts": ["each", "return_value"],
@@ -170,14 +158,7 @@ class TestWhoReadsTheResults:
         clauses = run.xcom_rows()["hand_over", -1, "return_value"]["consumers"]
         assert [clause["task_id"] for clause in clauses] == ["extract"]
 
-    def test_after_deferral_it_collects_and_a_user_hook_still_runs(self, triggered, mocker):
-        wait = InProcessTestSupervisor.run_trigger_in_process
-
-        def run_child_then_wait(*, trigger, ti):
-            triggered.run_meanwhile()
-            return wait(trigger=trigger, ti=ti)
-
-        mocker.patch.object(InProcessTestSupervisor, "run_trigger_in_process", run_child_then_wait)
+    def test_after_deferral_it_collects_and_a_user_hook_still_runs(self, triggered):
         hooks, seen = [], []
         with a_dag() as dag:
             trigger = collecting(
@@ -196,14 +177,13 @@ class TestWhoReadsTheResults:
         assert set(hooks) == {"hand_over"}
         assert is_reference_row(run.xcom_rows()["hand_over", -1, "return_value"])
 
-    def test_one_mapped_frame_comes_as_a_list(self, when_waiting):
+    def test_one_mapped_frame_comes_as_a_list(self):
         import pandas as pd
 
         frame, seen = pd.DataFrame({"a": [1, 2]}), []
         with a_dag() as child:
             exclusive_task(consumers="caller", task_id="summarise")(lambda x: frame).expand(x=[0])
         triggered = Triggered(child)
-        when_waiting.append(triggered.run_meanwhile)
         with a_dag() as dag:
             trigger = collecting(triggered, {"summary": "summarise"})
             PythonOperator(task_id="read", python_callable=seen.append, op_args=[trigger.output])

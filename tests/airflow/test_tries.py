@@ -16,10 +16,11 @@ from sqlalchemy import select
 from airflow_provider_exclusive import config, wiring
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, to_pointer
 from airflow_provider_exclusive.access.hand_over_record import seal_record
+from airflow_provider_exclusive.compat.dag_test import add_dag
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
-from tests.airflow.running import a_dag, read_rows, serialize
+from tests.airflow.running import a_dag, read_rows
 from tests.airflow.test_server import World, client, token_for  # noqa: F401  # fixtures
 
 
@@ -126,7 +127,7 @@ class TestTriggers:
     def child(self, world):
         with a_dag() as dag:
             task(task_id="read")(lambda: 1)()
-        serialize(dag)
+        add_dag(dag)
         return dag.dag_id
 
     def trigger(self, world, child, run_id, conf, by):

@@ -94,6 +94,15 @@ class TestTriggers:
         assert running_task.current() is None
 
 
+def test_one_that_is_set_aside_is_back_after_the_block():
+    with within(an_instance()):
+        waiting = running_task.current()
+    with running_task.set_aside():
+        assert running_task.current() is None
+
+    assert running_task.current() is waiting
+
+
 class TestLastSeen:
     def test_before_any_task_there_is_none(self):
         assert running_task.last_seen(an_instance()) is None

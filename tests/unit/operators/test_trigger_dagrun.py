@@ -374,3 +374,40 @@ class TestAfterDeferring:
     def test_without_collect_nothing_is(self, dag, world):
         assert self.complete(hand_over(exclusive_keys={"rows": "extract"}), "success") is None
         assert world.happened == []
+
+
+class TestWithoutAScheduler:
+    """In a process that runs a test: then the operator has to wait itself, whatever it hands over."""
+
+    @pytest.fixture(autouse=True)
+    def looked_for(self, mocker):
+        looked_for = []
+        mocker.patch.object(triggered_run, "is_run_here", return_value=True)
+        mocker.patch.object(triggered_run, "require_dag", lambda request: looked_for.append(request.trigger_dag_id))
+        return looked_for
+
+    def test_a_trigger_that_hands_nothing_over_waits_itself(self, execute, world, looked_for):
+        execute(exclusive_keys=None, wait_for_completion=True)
+        assert world.deeds == ["triggered", "pushed trigger_run_id", "waited"]
+        assert looked_for == ["child"]
+        assert CONF_KEY not in (world.requests[0].conf or {})
+
+    def test_it_fails_if_the_run_exists(self, execute, world):
+        world.answer = False
+        with pytest.raises(AirflowFailException, match="it exists already"):
+            execute(exclusive_keys=None, wait_for_completion=True)
+
+    def test_a_trigger_that_does_not_wait_stays_airflows(self, execute, looked_for):
+        with pytest.raises(DagRunTriggerException):
+            execute(exclusive_keys=None)
+        assert looked_for == []
+
+    def test_a_child_that_is_nowhere_stops_it_before_the_record(self, execute, world, mocker):
+        mocker.patch.object(triggered_run, "require_dag", side_effect=HandOverError("nowhere"))
+        with pytest.raises(HandOverError, match="nowhere"):
+            execute(collect=COLLECT)
+        assert world.deeds == []
+
+    def test_a_hand_over_without_waiting_needs_no_dag_here(self, execute, looked_for):
+        execute()
+        assert looked_for == []

@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -220,9 +221,9 @@ class TestWaiting:
 
     def test_it_logs_what_it_waits_for(self, slept, caplog):
         caplog.set_level("INFO")
-        wait(RunThatGoesOn("queued", "success"))
+        wait(RunThatGoesOn("queued", "success"), allowed_states=[DagRunState.SUCCESS, "skipped"])
         assert caplog.messages == [
-            "Waiting for run run-7 of child: its state is queued, expected is one of ['success']."
+            "Waiting for run run-7 of child: its state is queued, expected is success or skipped."
         ]
 
     def test_it_says_nothing_of_a_run_that_has_ended(self, slept, caplog):
@@ -247,3 +248,44 @@ class TestDeferredWaiting:
     def test_the_trigger_ends_with_any_state_that_decides(self):
         trigger = self.deferral(allowed_states=["success", "queued"], failed_states=["failed"]).trigger
         assert trigger.states == ["success", "queued", "failed"]
+
+
+class TestWithoutAScheduler:
+    """In a process that runs a test, which has to run the child as well."""
+
+    @pytest.fixture
+    def ran(self, mocker):
+        """The run ids that were run here; each ends as success."""
+        ran = []
+
+        def run_triggered(dag, run_id):
+            ran.append((dag, run_id))
+            return "success"
+
+        mocker.patch.object(triggered_run.dag_test, "is_testing", return_value=True)
+        mocker.patch.object(triggered_run.dag_test, "find_dag", return_value=("the Dag", []))
+        mocker.patch.object(triggered_run.dag_test, "run_triggered", run_triggered)
+        return ran
+
+    def test_the_child_is_run_first_and_not_slept_for(self, ran, slept):
+        wait(RunThatGoesOn("queued", "success"))
+        assert ran == [("the Dag", "run-7")]
+        assert set(slept) == {0}
+
+    def test_a_run_that_has_ended_is_not_run_again(self, ran, slept):
+        wait(RunThatGoesOn("success", "success"))
+        assert ran == []
+
+    def test_a_deferred_wait_comes_after_the_run(self, ran, slept):
+        with pytest.raises(TaskDeferred):
+            wait(RunThatGoesOn("queued"), deferrable=True)
+        assert ran == [("the Dag", "run-7")]
+
+    def test_an_end_that_nobody_awaits_is_an_error(self, ran, slept):
+        with pytest.raises(AirflowException, match="ended as success, which is neither in allowed_states nor in"):
+            wait(RunThatGoesOn("queued"), allowed_states=["running"])
+
+    def test_a_dag_that_is_nowhere_is_named_with_the_places(self, ran, mocker):
+        mocker.patch.object(triggered_run.dag_test, "find_dag", return_value=(None, ["/dags", "/dags/broken.py"]))
+        with pytest.raises(HandOverError, match=r"Dag 'child'.* in: /dags; /dags/broken\.py\. Put its"):
+            triggered_run.require_dag(request())
