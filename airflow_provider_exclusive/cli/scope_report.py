@@ -87,6 +87,26 @@ def describe(dag: DeclaredDag, pulls: Sequence[Pull] = ()) -> DagScopes:
     )
 
 
+def describe_key(dag: DeclaredDag, task: DeclaredTask, key: str, inputs: Iterable[str] = ()) -> KeyScope:
+    """
+    Return who may read one key of an exclusive task.
+
+    :param inputs: the tasks that take it as an argument.
+    """
+    scope = dag.described_scope_of(task, key)
+    others = (task_id for task_id in sorted(dag.tasks) if task_id != task.task_id)
+    return KeyScope(
+        key=key,
+        consumers=tuple(map(_name, task.scope.declared_for(key))),
+        may_read=tuple(task_id for task_id in others if scope.permits(dag.identity_of(task_id))),
+        other_dags=tuple(
+            f"{clause.dag_id}:{clause.task_id}" for clause in scope.clauses if clause.dag_id != dag.dag_id
+        ),
+        input_of=tuple(sorted(inputs)),
+        admits_caller=scope.admits_caller,
+    )
+
+
 def _inputs(dag: DeclaredDag) -> Mapping[str, Mapping[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for reader in dag.tasks.values():
@@ -106,22 +126,7 @@ def _describe_task(dag: DeclaredDag, task: DeclaredTask, inputs: Mapping[str, li
         task_id=task.task_id,
         declared_at=str(task.declared_at) if task.declared_at else None,
         codec=task.declaration.codec,
-        keys=tuple(_describe_key(dag, task, key, inputs.get(key, ())) for key in keys),
-    )
-
-
-def _describe_key(dag: DeclaredDag, task: DeclaredTask, key: str, inputs: Iterable[str]) -> KeyScope:
-    scope = dag.scope_of(task, key, parts=task.scope.by_key if task.has_parts else None)
-    others = (task_id for task_id in sorted(dag.tasks) if task_id != task.task_id)
-    return KeyScope(
-        key=key,
-        consumers=tuple(map(_name, task.scope.declared_for(key))),
-        may_read=tuple(task_id for task_id in others if scope.permits(dag.identity_of(task_id))),
-        other_dags=tuple(
-            f"{clause.dag_id}:{clause.task_id}" for clause in scope.clauses if clause.dag_id != dag.dag_id
-        ),
-        input_of=tuple(sorted(inputs)),
-        admits_caller=scope.admits_caller,
+        keys=tuple(describe_key(dag, task, key, inputs.get(key, ())) for key in keys),
     )
 
 

@@ -1,17 +1,20 @@
 """
 What is private in ``dag.test()``, which runs one Dag in the calling process; ``airflow tasks test`` runs a task alike.
 
-Neither starts a scheduler, so a run that a task triggers stays queued unless it is run from here. Guarded by rows 15
-and 42 of ``docs/airflow-facts.md``.
+Neither starts a scheduler, so a run that a task triggers stays queued unless it is run from here. Guarded by row 42
+of ``docs/airflow-facts.md``.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+
+from airflow_provider_exclusive.compat.replace import UnsupportedAirflowError
 
 _added: Final[dict[str, Any]] = {}
 """The Dags that tests have added, by Dag id."""
@@ -39,7 +42,7 @@ def add_dag(dag: Any) -> None:
     manager.sync_bundles_to_db()
     bag: Any = BundleDagBag(dag_folder=dag.fileloc, collect_dags=False, bundle_path=Path(dag.fileloc).parent)
     bag.bag_dag(dag)
-    sync_bag_to_db(bag, next(bundle.name for bundle in manager.get_all_dag_bundles()), None)
+    sync_bag_to_db(bag, _bundles()[0].name, None)
     _added[dag.dag_id] = dag
 
 
@@ -61,6 +64,30 @@ def find_dag(dag_id: str) -> tuple[Any, list[str]]:
     return None, looked
 
 
+def dags_beside(dag: Any) -> list[Any]:
+    """Return a Dag and the others that its module, or one imported from the same file, has under a name."""
+    from airflow.sdk import DAG
+
+    modules = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == dag.fileloc]
+    found = {value.dag_id: value for module in modules for value in vars(module).values() if isinstance(value, DAG)}
+    return list((found | {dag.dag_id: dag}).values())
+
+
+def is_in_bundle(dag: Any) -> bool:
+    """Return whether the file of a Dag is in a Dag bundle."""
+    return any(Path(dag.fileloc).is_relative_to(bundle.path) for bundle in _bundles())
+
+
+def find_run(dag_id: str, run_id: str) -> Any:
+    """Return a run as the metadata database holds it, or None."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
+
+
 def run_triggered(dag: Any, run_id: str) -> str:
     """
     Run a triggered run of ``dag`` to its end; one that has ended stays as it is.
@@ -68,6 +95,7 @@ def run_triggered(dag: Any, run_id: str) -> str:
     ``dag.test()`` would replace the run by one of its own, and run that.
 
     :return: the state in which it ended.
+    :raises UnsupportedAirflowError: if ``dag.test()`` made a run of its own after all.
     """
     from airflow.sdk import timezone
 
@@ -82,9 +110,14 @@ def run_triggered(dag: Any, run_id: str) -> str:
     try:
         with _outside_the_task():
             # The date is of no run, so that dag.test() clears none.
-            return str(dag.test(logical_date=timezone.utcnow()).state)
+            state = str(dag.test(logical_date=timezone.utcnow()).state)
+        if dagrun.get_or_create_dagrun is take_triggered:
+            raise UnsupportedAirflowError(
+                "airflow.models.dagrun.get_or_create_dagrun, which DAG.test() calls", found=None
+            )
     finally:
         dagrun.get_or_create_dagrun = original
+    return state
 
 
 def _start(dag: Any, run_id: str, session: Any) -> Any:
@@ -118,13 +151,18 @@ def _outside_the_task() -> Iterator[None]:
 
 
 def _parse_bundles() -> Iterator[Any]:
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
-    for bundle in manager.get_all_dag_bundles():
+    for bundle in _bundles():
         bundle.initialize()
         yield BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+
+
+def _bundles() -> list[Any]:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
+    return list(manager.get_all_dag_bundles())
 
 
 def _describe_errors(bag: Any) -> Iterator[str]:

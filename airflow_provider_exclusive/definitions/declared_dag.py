@@ -153,6 +153,10 @@ class DeclaredDag:
             parts=None if parts is None else list(parts),
         )
 
+    def described_scope_of(self, task: DeclaredTask, key: str) -> ConsumerScope:
+        """Return the scope of one output as far as the Dag alone tells: the whole has the parts that it names."""
+        return self.scope_of(task, key, parts=task.scope.by_key if task.has_parts else None)
+
     def possible_scopes_of(self, task: DeclaredTask, key: str) -> list[ConsumerScope]:
         """Return the scopes of an output, of which one has to permit a reader for the reader to be possible."""
         by_key = task.scope.by_key

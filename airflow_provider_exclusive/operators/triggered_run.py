@@ -126,7 +126,8 @@ def require_dag(request: DagRunTriggerException) -> Any:
         raise HandOverError(
             f"This task waits for a run of Dag {request.trigger_dag_id!r}. In dag.test() and `airflow tasks test`, "
             f"which have no scheduler, it runs that Dag itself, but did not find it in: {'; '.join(looked)}. Put its "
-            "file into the Dags folder ([core] dags_folder)."
+            "file into the Dags folder ([core] dags_folder), or in a test pass the Dag to "
+            "airflow_provider_exclusive.testing.add_dag."
         )
     return dag
 

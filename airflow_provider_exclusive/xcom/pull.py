@@ -164,7 +164,7 @@ def _plain_value(row: Any, requested: Coordinate | None, running: RunningTask | 
             "through this backend (but by REST, another backend or a subprocess, or before the task became exclusive). "
             f"Clear and re-run task {producer!r}."
         )
-    return _deserialize(row["value"] if is_reference_row(row) else row)
+    return plain_value_of(row)
 
 
 def _declared_at(references: Sequence[Reference], running: RunningTask | None) -> str:
@@ -174,8 +174,9 @@ def _declared_at(references: Sequence[Reference], running: RunningTask | None) -
     return "" if line is None else f" The scope is declared at {line}."
 
 
-def _deserialize(row: Any) -> Any:
-    return BaseXCom.deserialize_value(_Stored(row))
+def plain_value_of(row: Any) -> Any:
+    """Return the value of a row that holds no reference; one that looks like a reference was escaped on push."""
+    return BaseXCom.deserialize_value(_Stored(row["value"] if is_reference_row(row) else row))
 
 
 @dataclass(frozen=True, slots=True)

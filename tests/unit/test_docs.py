@@ -38,7 +38,7 @@ PAGES = [
 ]
 PYTHON = [
     pytest.param(source, id=f"{page.name}-{number}")
-    for page in (ROOT / "README.md", DOCS / "scopes.md", DOCS / "hand-over.md")
+    for page in (ROOT / "README.md", DOCS / "scopes.md", DOCS / "hand-over.md", DOCS / "testing.md")
     for number, source in enumerate(
         re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     )

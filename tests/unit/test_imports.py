@@ -78,11 +78,18 @@ def test_no_module_loads_a_heavy_library_before_it_is_needed(path):
     assert {name.partition(".")[0] for name in imported_at_load(path)} & heavy == set()
 
 
-def test_only_the_driver_contract_needs_pytest():
-    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "storage" / "testing.py"}:
+def test_only_what_is_for_tests_imports_pytest():
+    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "storage" / "testing.py", PACKAGE / "pytest_plugin.py"}:
         source = path.read_text(encoding="utf-8")
-        assert "pytest" not in source
+        assert "import pytest" not in source
         assert "storage.testing" not in source
+
+
+def test_the_plugin_that_pytest_always_loads_loads_nothing_else():
+    loaded = modules_after("pytest", "airflow_provider_exclusive.pytest_plugin") - modules_after("pytest")
+    assert {name for name in loaded if not name.startswith("airflow_provider_exclusive")} & ADVERTISED == set()
+    ours = {name for name in loaded if name.startswith("airflow_provider_exclusive")}
+    assert ours == {"airflow_provider_exclusive", "airflow_provider_exclusive.pytest_plugin"}
 
 
 def reached_from(*names):
