@@ -118,6 +118,13 @@ def find_xcom(dag_id: str, task_id: str) -> Any:
     return getattr(task_runner.SUPERVISOR_COMMS.send(request), "value", None)
 
 
+def has_supervisor() -> bool:
+    """Return whether a task, trigger or Dag callback runs in this process, so that it can ask for XComs."""
+    from airflow.sdk.execution_time import task_runner
+
+    return hasattr(task_runner, "SUPERVISOR_COMMS")
+
+
 def trigger_run(request: Any) -> bool:
     """
     Let the supervisor trigger a run, as the task runner does for a ``DagRunTriggerException``.

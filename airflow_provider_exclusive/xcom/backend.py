@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_exclusive.compat.task_runner import has_supervisor
+from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import server_refusals
 from airflow_provider_exclusive.scopes.identity import Coordinate
@@ -48,6 +50,14 @@ def _raw_rows() -> Iterator[None]:
     try:
         with server_refusals():
             yield
+    except ImportError as missing:
+        if has_supervisor():
+            raise
+        raise AccessDeniedError(
+            "An XCom was requested where no task runs. Request it in a task. In a test, pass the run that dag.test() "
+            "returned to airflow_provider_exclusive.testing.result_of.",
+            reason="unknown-reader",
+        ) from missing
     finally:
         _returns_raw_rows.reset(token)
 

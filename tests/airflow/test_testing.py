@@ -7,6 +7,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, exclusive_input, exclusive_task
+from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.testing import add_dag, result_of, triggered_run
 from tests.airflow.running import a_dag
 
@@ -114,3 +115,11 @@ def test_a_dag_that_went_away_is_named(hand_over, mocker):
 
     with pytest.raises(AssertionError, match=f"Dag '{child}' was not found in: .*/dags. Pass it to add_dag"):
         triggered_run(run, "hand_over", child)
+
+
+@pytest.mark.parametrize("read", ["get_one", "get_all"])
+def test_reading_outside_a_task_says_what_to_use(run, read):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    with pytest.raises(AccessDeniedError, match=r"where no task runs.*testing\.result_of"):
+        getattr(XCom, read)(key="return_value", dag_id=run.dag_id, task_id="one", run_id=run.run_id)

@@ -388,3 +388,16 @@ class TestDelete:
         ExclusiveXComBackend.purge(XComResult(key="return_value", value=row))
 
         assert len(driver.payloads) == 1
+
+
+@pytest.mark.parametrize("read", [ExclusiveXComBackend.get_one, ExclusiveXComBackend.get_all])
+def test_reading_where_no_task_runs_is_refused_with_the_way_out(read):
+    with pytest.raises(AccessDeniedError, match=r"where no task runs.*testing\.result_of") as refused:
+        read(**EXTRACT)
+    assert refused.value.reason == "unknown-reader"
+
+
+def test_what_a_task_lacks_is_not_taken_for_that(supervisor, mocker):
+    mocker.patch.object(supervisor, "send", side_effect=ImportError("no such library"))
+    with pytest.raises(ImportError, match="no such library"):
+        ExclusiveXComBackend.get_one(**EXTRACT)
