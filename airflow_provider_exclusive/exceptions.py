@@ -54,7 +54,17 @@ class ScopeError(ExclusiveError):
 
 
 class InvalidScopeError(ScopeError, ValueError):
-    """A Dag declares an invalid consumer scope; raised when the Dag is parsed."""
+    """
+    A Dag declares an invalid consumer scope; raised when the Dag is parsed.
+
+    :param message: what is wrong and how to fix it.
+    :param line: of the Dag file, with which the message then begins.
+    """
+
+    def __init__(self, message: str, *, line: str | None = None) -> None:
+        super().__init__(message if line is None else f"{line}: {message}")
+        self.message = message
+        self.line = line
 
 
 class AccessDeniedError(ScopeError):

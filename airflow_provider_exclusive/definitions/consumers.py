@@ -7,9 +7,8 @@ and runs in the task's process before its code. The hook that is given to it car
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,22 +22,10 @@ from airflow_provider_exclusive.definitions import written
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import inner_operators, redaction, running_task
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.source_line import SourceLine, calling_line, naming_the_line
 
 CODECS: Final = ("arrow", "classes", "cloudpickle", "msgpack", "serde")
 """What a task may ask for; here, because a Dag is parsed without loading any of them."""
-
-_NOT_A_DAG: Final = frozenset({"airflow", "airflow_provider_exclusive", "contextlib"})
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLine:
-    """Where in the Dag's source something was declared."""
-
-    path: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -122,19 +109,7 @@ def create_hook(
     inner_operators.watch(_find_written)
     with naming_the_line():
         declaration = _parse(spec, then=then, codec=codec, mask=mask)
-    return ConsumersHook(declaration, codec=codec, mask=mask, then=then, declared_at=_calling_line(), inherits=inherits)
-
-
-@contextmanager
-def naming_the_line() -> Iterator[None]:
-    """Let an error begin with the line of the Dag file: Airflow shows only the last two frames of an import error."""
-    try:
-        yield
-    except InvalidScopeError as invalid:
-        line = _calling_line()
-        if line is None or str(invalid).startswith(line.path):
-            raise
-        raise InvalidScopeError(f"{line}: {invalid}") from None
+    return ConsumersHook(declaration, codec=codec, mask=mask, then=then, declared_at=calling_line(), inherits=inherits)
 
 
 def _parse(spec: Any, *, then: Any, codec: str | None, mask: Any) -> ScopeDeclaration:
@@ -205,11 +180,3 @@ def _run_hook(hook: Callable[..., Any], context: Any) -> None:
 
     # The same runner that Airflow gives a pre_execute hook: it also drives generators that yield asset metadata.
     create_executable_runner(hook, context_get_outlet_events(context), logger=context["task"].log).run(context)
-
-
-def _calling_line() -> SourceLine | None:
-    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to a caller's line, as in logging and warnings
-    # An operator sets its own scope from within Airflow, which is not where the Dag declares it.
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_A_DAG:
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
-    return SourceLine(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

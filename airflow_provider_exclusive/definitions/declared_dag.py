@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.compat import dag as airflow_dag
 from airflow_provider_exclusive.definitions import consumers, written
-from airflow_provider_exclusive.definitions.consumers import ConsumersHook, SourceLine
+from airflow_provider_exclusive.definitions.consumers import ConsumersHook
 from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import ConsumerScope
+from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 _EXCLUSIVE_DECORATOR: Final = "@task.exclusive"
 # Within a Dag a clause for any run and one for the same run look alike, so any run will do.

@@ -19,6 +19,7 @@ from airflow_provider_exclusive.exceptions import HandOverError, HandOverWithdra
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
+from airflow_provider_exclusive.scopes.source_line import naming_the_line
 
 REQUIRED: Final[Any] = object()
 """The default of an input without one: the run must have been handed it."""
@@ -34,6 +35,7 @@ class ExclusiveInput(ResolveMixin):
     :raises InvalidScopeError: if ``name`` is not a non-empty text.
     """
 
+    @naming_the_line()
     def __init__(self, name: str, default: Any = REQUIRED) -> None:
         if not isinstance(name, str) or not name:
             raise InvalidScopeError(
@@ -50,6 +52,7 @@ class ExclusiveInput(ResolveMixin):
         """Return the value; see :func:`get_exclusive_input`."""
         return get_exclusive_input(self.name, self.default)
 
+    @naming_the_line()
     def __getitem__(self, key: Any) -> Any:
         """Refuse to select a part of the value, which an XComArg of multiple outputs allows."""
         raise InvalidScopeError(

@@ -147,7 +147,7 @@ def _cure(dag: DeclaredDag, reader: DeclaredTask, producer: DeclaredTask, key: s
 
 
 def _misspelled(key: str, producer: DeclaredTask) -> str:
-    near = [] if key in producer.scope.by_key else get_close_matches(key, producer.scope.by_key, n=1)
+    near = [] if key in producer.scope.by_key else _near(key, producer.scope.by_key)
     return f"; it names the key {near[0]!r}, did you mean {key!r}?" if near else ""
 
 
@@ -156,14 +156,20 @@ def _suggestion(unknown: str, task_ids: Sequence[str]) -> str:
         return "; for the direct downstream tasks write DOWNSTREAM without quotes"
     if any(task_id.startswith(f"{unknown}.") for task_id in task_ids):
         return f"; it is a task group, whose tasks are {unknown + '.*'!r}"
-    near = get_close_matches(unknown, task_ids, n=1) or [
-        known for known in task_ids if known.lower() == unknown.lower()
-    ]
-    if not near:
-        near = [task_id for task_id in task_ids if task_id.rpartition(".")[2] == unknown][:1]
-    if not near and "." in unknown and not any(task_id.startswith(unknown.partition(".")[0]) for task_id in task_ids):
-        return f"; for a task of another Dag write {unknown.replace('.', ':', 1)!r}"
-    return f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, sorted(task_ids)[:8]))}"
+    near = _near(unknown, task_ids) or [known for known in task_ids if known.rpartition(".")[2] == unknown][:1]
+    # The name of a task in a group has a dot as well, so a near one with a dot is what was meant.
+    other = unknown.replace(".", ":", 1) if "." in unknown and not any("." in known for known in near) else None
+    if near:
+        return f"; did you mean {near[0]!r}" + (f", or for a task of another Dag {other!r}?" if other else "?")
+    if other and not any(known.startswith(f"{unknown.partition('.')[0]}.") for known in task_ids):
+        return f"; for a task of another Dag write {other!r}"
+    return f"; it has {', '.join(map(repr, sorted(task_ids)[:8]))}"
+
+
+def _near(unknown: str, known: Iterable[str]) -> list[str]:
+    """Return the nearest name, whatever its case, or nothing."""
+    by_lower_case = {name.lower(): name for name in known}
+    return [by_lower_case[near] for near in get_close_matches(unknown.lower(), by_lower_case, n=1)]
 
 
 def _name_key(key: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from airflow_provider_exclusive.compat.dag import dag_being_written, module_being_parsed
 from airflow_provider_exclusive.definitions import source
+from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 _REMEMBERED: Final = 10_000
 _ARGUMENT: Final = "pre_execute"
@@ -33,7 +34,7 @@ class _Written:
     """
 
     hook: weakref.ref[Any]
-    declared_at: Any
+    declared_at: SourceLine
     dag: weakref.ref[Any] | None
     module: weakref.ref[ModuleType] | None
 
@@ -58,7 +59,7 @@ def remember(hook: Any) -> None:
         _written.append(_Written(weakref.ref(hook), hook.declared_at, of_dag, of_module))
 
 
-def lost_in(dag: Any, used: Iterable[Any]) -> list[Any]:
+def lost_in(dag: Any, used: Iterable[SourceLine | None]) -> list[SourceLine]:
     """
     Return the lines on which a scope is written that no task was given.
 

@@ -71,6 +71,6 @@ def _final(error: ExclusiveError) -> ExclusiveError:
 
     kind = type(error)
     final_kind = type(kind.__name__, (kind, AirflowFailException), {"__module__": kind.__module__})
-    final: ExclusiveError = final_kind(str(error))
+    final: ExclusiveError = final_kind(str(error))  # which may begin with a line
     final.__dict__.update(error.__dict__)
     return final.with_traceback(error.__traceback__)

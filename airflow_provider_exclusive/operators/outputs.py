@@ -16,10 +16,12 @@ from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeErr
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
 from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.scopes.source_line import naming_the_line
 
 _PAIR = 2
 
 
+@naming_the_line()
 def parse_keys(spec: Any, *, dag: Any = None) -> dict[str, PlainXComArg | ExclusiveInput]:
     """
     Parse ``exclusive_keys`` as a Dag author writes it.
@@ -38,6 +40,7 @@ def parse_keys(spec: Any, *, dag: Any = None) -> dict[str, PlainXComArg | Exclus
     return {_check_name("exclusive_keys", name): _parse_output(name, output, dag) for name, output in spec.items()}
 
 
+@naming_the_line()
 def parse_collect(spec: Any) -> dict[str, tuple[str, str]]:
     """
     Parse ``collect`` as a Dag author writes it.

@@ -12,11 +12,13 @@ import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import FunctionType
 from typing import Final
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes.identity import CALLER_WORD, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.source_line import naming_the_line
 
 RETURN_KEY: Final = "return_value"
 EVERY_KEY: Final = "*"
@@ -61,11 +63,12 @@ class Consumer:
     any_run: bool = False
 
     def __post_init__(self) -> None:
-        _check_name("task", self.task, _TASK_PATTERN)
-        if self.dag is not None:
-            _check_name("dag", self.dag, _DAG_ID)
-        if not isinstance(self.any_run, bool):
-            raise InvalidScopeError(f"Consumer(any_run=…): got {self.any_run!r}, expected True or False.")
+        with naming_the_line():
+            _check_name("task", self.task, _TASK_PATTERN)
+            if self.dag is not None:
+                _check_name("dag", self.dag, _DAG_ID)
+            if not isinstance(self.any_run, bool):
+                raise InvalidScopeError(f"Consumer(any_run=…): got {self.any_run!r}, expected True or False.")
 
     def __str__(self) -> str:
         name = f"{self.dag}:{self.task}" if self.dag else self.task
@@ -187,7 +190,7 @@ def _parse_clauses_of(key: object, spec: object) -> tuple[Declared, ...]:
     try:
         return _parse_clauses(spec)
     except InvalidScopeError as error:
-        raise InvalidScopeError(f"The scope of key {key!r} is invalid: {error}") from None
+        raise InvalidScopeError(f"The scope of key {key!r} is invalid: {error.message}") from None
 
 
 def _parse_clauses(spec: object) -> tuple[Declared, ...]:
@@ -206,14 +209,21 @@ def _parse_clauses(spec: object) -> tuple[Declared, ...]:
 
 def _refuse_object(value: object) -> None:
     """Refuse a task or task group that is passed itself, with the id to write instead; leave other values alone."""
-    decorated = getattr(value, "kwargs", None)  # of a decorated function
-    task_id = getattr(getattr(value, "operator", value), "task_id", None)
-    if task_id is None and isinstance(decorated, dict):
-        task_id = decorated.get("task_id")
-    group_id = getattr(value, "group_id", None)
-    name = f"{group_id}.*" if isinstance(group_id, str) else task_id
-    if isinstance(name, str):
+    # A decorated function has the id among its arguments; one that is not decorated is a task's id by its name.
+    task_id = _attribute(value, "task_id", arguments="kwargs") or _attribute(
+        getattr(value, "operator", None), "task_id", arguments="kwargs"
+    )
+    group_id = _attribute(value, "group_id", arguments="tg_kwargs")
+    function = value.__name__ if isinstance(value, FunctionType) and value.__name__.isidentifier() else None
+    name = f"{group_id}.*" if group_id else task_id or function
+    if name:
         raise InvalidScopeError(f"A consumer is named by its id, not by the task or task group itself: write {name!r}.")
+
+
+def _attribute(value: object, name: str, *, arguments: str) -> str | None:
+    kept = getattr(value, arguments, None)
+    found = getattr(value, name, None) or (kept.get(name) if isinstance(kept, dict) else None)
+    return found if isinstance(found, str) else None
 
 
 def _parse_clause(clause: object) -> Declared:

@@ -9,7 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import BaseOperator, TaskGroup, setup, task, task_group, teardown
 
-from airflow_provider_exclusive import consumers, exclusive_task
+from airflow_provider_exclusive import Consumer, consumers, exclusive_task
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
@@ -119,22 +119,40 @@ class TestWhatAuthorsTryFirst:
             def group():
                 task(task_id="report")(function)()
 
-            made = load()
+            made, called = load(), group()
             operator = PythonOperator(task_id="operator", python_callable=function)
-            return {"decorated": load, "output": made, "operator": operator, "group": group()}
+            with TaskGroup("classic") as classic:
+                PythonOperator(task_id="inner", python_callable=function)
+            return {
+                "decorated": load,
+                "output": made,
+                "operator": operator,
+                "group": group,
+                "called": called,
+                "classic": classic,
+                "function": function,
+            }
 
     @pytest.mark.parametrize(
-        ("name", "written"), [("decorated", "load"), ("output", "load"), ("operator", "operator"), ("group", "group.*")]
+        ("name", "written"),
+        [
+            ("decorated", "load"),
+            ("output", "load"),
+            ("operator", "operator"),
+            ("group", "group.*"),
+            ("called", "group.*"),
+            ("classic", "classic.*"),
+            ("function", "function"),
+        ],
     )
-    @pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: x, lambda x: {"rows": [x]}])
+    @pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: x, lambda x: {"rows": [x]}, lambda x: Consumer(task=x)])
     def test_the_thing_itself_is_answered_with_its_id(self, things, name, written, wrap):
-        if things[name] is None:
-            pytest.skip("a task group returns nothing of its own")
         for declare in (lambda spec: exclusive_task(consumers=spec)(function), consumers):
             with pytest.raises(InvalidScopeError, match=rf"write '{written}'".replace("*", r"\*")) as refusal:
                 declare(wrap(things[name]))
             assert "_TaskDecorator(" not in str(refusal.value)
             assert str(refusal.value).startswith(f"{__file__}:")
+            assert str(refusal.value).count(__file__) == 1
 
     def test_another_dag_is_written_with_a_colon(self):
         with a_dag() as dag:

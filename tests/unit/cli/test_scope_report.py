@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_exclusive.cli.scope_report import CALLER, DagScopes, KeyScope, describe
-from airflow_provider_exclusive.definitions.consumers import SourceLine
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.scopes.declaration import (
     DOWNSTREAM,
@@ -13,6 +12,7 @@ from airflow_provider_exclusive.scopes.declaration import (
     OutputDeclaration,
     ScopeDeclaration,
 )
+from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 LINE = SourceLine("/dags/etl.py", 7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
-from airflow.sdk import DAG, setup, task, teardown
+from airflow.sdk import DAG, setup, task, task_group, teardown
 
 from airflow_provider_exclusive.decorators.exclusive import exclusive_task
 from airflow_provider_exclusive.definitions.consumers import consumers, find_hook
@@ -28,7 +28,7 @@ def operator_of(decorated):
 
 class TestScopesThatAreRefused:
     def test_two_scopes(self):
-        with pytest.raises(InvalidScopeError, match="got two scopes: 'load' and consumers='other'"):
+        with pytest.raises(InvalidScopeError, match=r"^/.*py:\d+: @exclusive_task got two scopes: 'load' and 'other'"):
             exclusive_task("load", consumers="other")
 
     def test_a_second_one_as_pre_execute(self):
@@ -45,7 +45,7 @@ class TestScopesThatAreRefused:
         with pytest.raises(InvalidScopeError, match="codec='json' is not the name of a codec"):
             exclusive_task(codec="json")
 
-    @pytest.mark.parametrize("argument", ["consumers", "codec", "mask"])
+    @pytest.mark.parametrize("argument", ["consumers", "codec", "mask", "then"])
     def test_an_override_of_the_scope_itself(self, argument):
         wrong = exclusive_task(extract).override(**{argument: "load"})
         with pytest.raises(InvalidScopeError, match=rf"\.override\({argument}=…\) is not supported. Write \.override"):
@@ -97,6 +97,10 @@ class TestFunctionsThatAreRefused:
         with pytest.raises(InvalidScopeError, match="'the function' is a task already, by @task"):
             exclusive_task(Decorator())
 
+    def test_a_task_group_is_no_function(self):
+        with pytest.raises(InvalidScopeError, match=r"expected a function, or a scope such as 'load'"):
+            exclusive_task(task_group(extract))
+
 
 def scope_of(decorated):
     return find_hook(operator_of(decorated)).declaration.by_key
@@ -110,6 +114,14 @@ class TestScopes:
     @pytest.mark.parametrize("decorate", [exclusive_task("load"), exclusive_task(consumers="load")])
     def test_it_may_stand_first(self, decorate):
         assert scope_of(decorate(extract)) == {"*": (Consumer("load"),)}
+
+    @pytest.mark.parametrize("clauses", [("load", "report"), (["load", "report"],)])
+    def test_it_takes_what_consumers_takes(self, clauses):
+        assert scope_of(exclusive_task(*clauses)(extract)) == consumers(*clauses).declaration.by_key
+
+    def test_the_function_may_be_named_or_stand_before_multiple_outputs(self):
+        assert scope_of(exclusive_task(python_callable=extract, consumers="load")) == {"*": (Consumer("load"),)}
+        assert operator_of(exclusive_task(extract, True)).multiple_outputs is True
 
     def test_an_empty_one_is_no_missing_one(self):
         assert scope_of(exclusive_task([])(extract)) == {"*": ()}
@@ -136,6 +148,11 @@ class TestTheTask:
     def test_hook_and_codec_of_the_author_are_kept(self):
         hook = find_hook(operator_of(exclusive_task(codec="arrow", pre_execute=my_hook)(extract)))
         assert (hook.codec, hook.then) == ("arrow", my_hook)
+
+    def test_a_hook_may_be_given_as_consumers_takes_it(self):
+        assert find_hook(operator_of(exclusive_task("load", then=my_hook)(extract))).then is my_hook
+        with pytest.raises(InvalidScopeError, match="got two hooks"):
+            exclusive_task("load", then=my_hook, pre_execute=my_hook)
 
     def test_a_hook_of_default_args_is_still_run(self):
         assert find_hook(operator_of(exclusive_task(extract))).inherits

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import xcom
 
-from airflow_provider_exclusive.definitions import consumers as definitions
 from airflow_provider_exclusive.definitions.consumers import consumers, create_hook, find_hook, is_scope
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import redaction, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
+from airflow_provider_exclusive.scopes import source_line
 from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
@@ -66,12 +64,12 @@ class TestScopesThatAreRefused:
         assert str(refusal.value).startswith(f"{__file__}:")
 
     def test_that_line_is_named_once(self):
-        with pytest.raises(InvalidScopeError) as refusal, definitions.naming_the_line():
+        with pytest.raises(InvalidScopeError) as refusal, source_line.naming_the_line():
             consumers("a b")
         assert str(refusal.value).count(__file__) == 1
 
     def test_it_is_left_out_where_no_dag_is(self, mocker):
-        mocker.patch.object(definitions, "_calling_line", return_value=None)
+        mocker.patch.object(source_line, "calling_line", return_value=None)
         with pytest.raises(InvalidScopeError, match=r"^A consumer's task is empty"):
             consumers("")
 
@@ -108,25 +106,6 @@ class TestDeclaredScopes:
 
     def test_its_text_shows_no_hook(self):
         assert "my_hook" not in repr(consumers("load", then=my_hook))
-
-
-def only_frames_of(mocker, *modules):
-    """Let the caller's line be looked for in frames of these modules, from the innermost outwards."""
-    frame = None
-    for number, name in enumerate(reversed(modules)):
-        code = SimpleNamespace(co_filename=f"/{name}.py")
-        frame = SimpleNamespace(f_globals={"__name__": name}, f_code=code, f_lineno=number, f_back=frame)
-    mocker.patch.object(definitions, "sys", SimpleNamespace(_getframe=lambda depth: frame))
-
-
-class TestWhereItIsDeclared:
-    def test_without_a_dag_it_is_nowhere(self, mocker):
-        only_frames_of(mocker, "airflow.sdk", "contextlib")
-        assert consumers("load").declared_at is None
-
-    def test_the_nearest_frame_of_no_library_counts(self, mocker):
-        only_frames_of(mocker, "airflow_provider_exclusive.x", "contextlib", "airflow.sdk", "airflow_dags", "main")
-        assert str(consumers("load").declared_at) == "/airflow_dags.py:1"
 
 
 class Backend(xcom.XCom):

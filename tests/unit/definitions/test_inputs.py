@@ -81,7 +81,7 @@ class TestInADag:
     def test_a_part_of_it_cannot_be_taken(self):
         with pytest.raises(InvalidScopeError) as refusal:
             exclusive_input("rows")["count"]
-        assert str(refusal.value).startswith("exclusive_input('rows')['count']: an input is handed over as a whole")
+        assert refusal.value.message.startswith("exclusive_input('rows')['count']: an input is handed over as a whole")
 
     def test_it_makes_no_task_upstream(self):
         with DAG("child", schedule=None) as dag:
@@ -234,3 +234,10 @@ class TestTestValues:
             with exclusive_input.overriding({"two": 2}):
                 assert (get("one"), get("two")) == (1, 2)
             assert (get("one"), get("two")) == (1, 1)
+
+
+def test_a_refusal_begins_with_the_line_of_the_dag():
+    for declare in (lambda: exclusive_input(""), lambda: exclusive_input("rows")["part"]):
+        with pytest.raises(InvalidScopeError) as refusal:
+            declare()
+        assert str(refusal.value).startswith(f"{__file__}:")

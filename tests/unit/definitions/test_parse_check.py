@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_exclusive.definitions.consumers import SourceLine
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions, find_refused_pulls
 from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.scopes.declaration import OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 LINE = SourceLine("/dags/etl.py", 7)
 
@@ -96,6 +96,10 @@ class TestRefusedPulls:
             "of 'return_value' in 'extract', or remove the pull."
         )
 
+    def test_a_key_in_other_case_is_suggested(self):
+        (message,) = self.pull("load", ("etl", "extract", "ROWS"))
+        assert "it names the key 'rows', did you mean 'ROWS'?" in message
+
     def test_a_misspelled_key_is_suggested(self):
         (message,) = self.pull("load", ("etl", "extract", "row"))
         assert "it names the key 'rows', did you mean 'row'?" in message
@@ -122,6 +126,12 @@ class TestUnknownConsumers:
             ("group", "; it is a task group, whose tasks are 'group.*'"),
             ("report", "; did you mean 'group.report'?"),
             ("DOWNSTREAM", "; for the direct downstream tasks write DOWNSTREAM without quotes"),
+            ("LAOD", "; did you mean 'load'?"),
+            ("sales.load", "; for a task of another Dag write 'sales:load'"),
+            ("s.load", "; did you mean 'load', or for a task of another Dag 's:load'?"),
+            ("gruop.report", "; did you mean 'group.report'?"),
+            ("group.zzz", "; it has 'extract', 'group.report', 'load'"),
+            ("groups.zzz", "; for a task of another Dag write 'groups:zzz'"),
             ("zzz", "; it has 'extract', 'group.report', 'load'"),
         ],
     )

@@ -225,3 +225,10 @@ class TestCollectingOne:
         pull.return_value = value
         assert collect(key="count") is value
         pull.assert_called_once_with(Coordinate("child", "run-7", "summarise", None, "count"))
+
+
+@pytest.mark.parametrize("parse", [outputs.parse_keys, outputs.parse_collect])
+def test_a_refusal_begins_with_the_line_of_the_dag(parse):
+    with pytest.raises(InvalidScopeError) as refusal:
+        parse(["rows"])
+    assert str(refusal.value).startswith(f"{__file__}:")
