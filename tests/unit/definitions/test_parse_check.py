@@ -150,6 +150,10 @@ class TestUnknownConsumers:
 
 
 class TestLostScopes:
+    def test_a_scope_on_no_task_is_refused(self):
+        (message,) = find_contradictions(DeclaredDag("etl", LINE.path, {}, unused_scopes=(LINE,)))
+        assert message.startswith("consumers(…) at /dags/etl.py:7 is on no task")
+
     def test_parentheses_are_missed(self):
         (message,) = contradictions(DeclaredTask("extract", has_uncalled_hook=True))
         assert "lacks its parentheses" in message
@@ -180,7 +184,3 @@ def test_each_contradiction_is_told():
 def test_a_plain_task_has_no_scope_to_ask_for():
     with pytest.raises(ValueError, match="'load' is not exclusive"):
         _ = DeclaredTask("load").scope
-
-    def test_a_scope_on_no_task_is_refused(self):
-        (message,) = find_contradictions(DeclaredDag("etl", LINE.path, {}, unused_scopes=(LINE,)))
-        assert message.startswith("consumers(…) at /dags/etl.py:7 is on no task")
