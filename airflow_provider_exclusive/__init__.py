@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_exclusive.decorators.exclusive import exclusive_task
-    from airflow_provider_exclusive.definitions.consumers import consumers
+    from airflow_provider_exclusive.definitions.hook import consumers
     from airflow_provider_exclusive.definitions.inputs import exclusive_input, get_exclusive_input
     from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
-    from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
+    from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer
 
 __version__ = "0.1.0"
 
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Consumer": "airflow_provider_exclusive.scopes.declaration",
-    "DOWNSTREAM": "airflow_provider_exclusive.scopes.declaration",
+    "Consumer": "airflow_provider_exclusive.scopes.consumers",
+    "DOWNSTREAM": "airflow_provider_exclusive.scopes.consumers",
     "ExclusiveTriggerDagRunOperator": "airflow_provider_exclusive.operators.trigger_dagrun",
-    "consumers": "airflow_provider_exclusive.definitions.consumers",
+    "consumers": "airflow_provider_exclusive.definitions.hook",
     "exclusive_input": "airflow_provider_exclusive.definitions.inputs",
     "get_exclusive_input": "airflow_provider_exclusive.definitions.inputs",
     "exclusive_task": "airflow_provider_exclusive.decorators.exclusive",

@@ -14,7 +14,7 @@ from airflow_provider_exclusive.cli.scope_report import describe_key
 from airflow_provider_exclusive.compat import dag_test
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
+from airflow_provider_exclusive.scopes.consumers import RETURN_KEY
 from airflow_provider_exclusive.scopes.identity import CALLER_WORD, TaskIdentity
 
 __all__ = ["add_dag", "assert_may_read", "assert_refused", "result_of", "triggered_run"]

@@ -11,7 +11,7 @@ from typing import Final
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions, find_refused_pulls
 from airflow_provider_exclusive.definitions.pulls import Pull
-from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, Declared
+from airflow_provider_exclusive.scopes.consumers import EVERY_KEY, RETURN_KEY, Declared
 
 CALLER: Final = "caller (the task that triggered the run)"
 """Stands for the task that triggered the run; a space is in no task id."""

@@ -12,7 +12,7 @@ from airflow_provider_exclusive.cli.output import emit, emit_json, emit_table, f
 from airflow_provider_exclusive.cli.scope_report import DagScopes, describe
 from airflow_provider_exclusive.definitions import pulls
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
-from airflow_provider_exclusive.scopes.declaration import EVERY_KEY
+from airflow_provider_exclusive.scopes.consumers import EVERY_KEY
 
 
 @failing_clearly

@@ -10,7 +10,7 @@ from typing import Any, cast
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk.bases.decorator import TaskDecorator, task_decorator_factory
 
-from airflow_provider_exclusive.definitions.consumers import create_hook
+from airflow_provider_exclusive.definitions.hook import create_hook
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes.source_line import naming_the_line
 

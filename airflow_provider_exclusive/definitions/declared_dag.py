@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_exclusive.compat import dag as airflow_dag
-from airflow_provider_exclusive.definitions import consumers, written
-from airflow_provider_exclusive.definitions.consumers import ConsumersHook
-from airflow_provider_exclusive.scopes.declaration import EVERY_KEY, RETURN_KEY, OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.definitions import written
+from airflow_provider_exclusive.definitions.hook import ConsumersHook, consumers, find_hook, hooks_around, is_scope
+from airflow_provider_exclusive.scopes.consumers import EVERY_KEY, RETURN_KEY, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import ConsumerScope
 from airflow_provider_exclusive.scopes.source_line import SourceLine
@@ -69,7 +69,7 @@ class DeclaredTask:
     @classmethod
     def of(cls, task: Any) -> DeclaredTask:
         """Read an operator of ``airflow.sdk``, mapped or not."""
-        hook = consumers.find_hook(task)
+        hook = find_hook(task)
         inputs = list(dict.fromkeys(airflow_dag.inputs_of(task)))
         is_exclusive = airflow_dag.decorator_of(task) == _EXCLUSIVE_DECORATOR
         given = airflow_dag.given_pre_execute(task)
@@ -85,10 +85,10 @@ class DeclaredTask:
             is_in_loop=airflow_dag.is_in_loop(task),
             has_parts=bool(airflow_dag.argument_of(task, "multiple_outputs")),
             ends_from_trigger=bool(airflow_dag.argument_of(task, "end_from_trigger")),
-            has_uncalled_hook=airflow_dag.pre_execute_of(task) is consumers.consumers,
+            has_uncalled_hook=airflow_dag.pre_execute_of(task) is consumers,
             lost_scope=hook is None and is_exclusive,
             dropped_scope=hook is None and not is_exclusive and has_default,
-            swallowed_by=type(task).__name__ if hook is None and consumers.is_scope(given) else None,
+            swallowed_by=type(task).__name__ if hook is None and is_scope(given) else None,
         )
 
     @property
@@ -127,7 +127,7 @@ class DeclaredDag:
     def of(cls, dag: Any) -> DeclaredDag:
         """Read an ``airflow.sdk.DAG``."""
         tasks = {task.task_id: DeclaredTask.of(task) for task in dag.tasks}
-        used = (hook.declared_at for task in dag.tasks for hook in consumers.hooks_around(task))
+        used = (hook.declared_at for task in dag.tasks for hook in hooks_around(task))
         unused = written.lost_in(dag, used)
         return cls(dag.dag_id, str(dag.fileloc), tasks, tuple(unused))
 
@@ -145,7 +145,7 @@ class DeclaredDag:
         Return the scope of one output of some run.
 
         :param parts: of the whole, if that is asked for; see
-            :meth:`~airflow_provider_exclusive.scopes.declaration.ScopeDeclaration.resolve`.
+            :meth:`~airflow_provider_exclusive.scopes.consumers.ScopeDeclaration.resolve`.
         """
         return task.scope.resolve(
             key,

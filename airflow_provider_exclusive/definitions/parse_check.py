@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.definitions.pulls import Pull
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer
 from airflow_provider_exclusive.scopes.scope import ConsumerScope, matches
 
 _Edge = TypeVar("_Edge")

@@ -18,7 +18,7 @@ from typing import Any, Final
 from airflow_provider_exclusive.compat import dag as airflow_dag
 from airflow_provider_exclusive.definitions import source
 from airflow_provider_exclusive.definitions.declared_dag import Input
-from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
+from airflow_provider_exclusive.scopes.consumers import RETURN_KEY
 
 _METHOD: Final = "xcom_pull"
 _POSITIONS: Final = ("task_ids", "dag_id", "key", "include_prior_dates")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_exclusive.access.hand_over import HandOver, Withdrawn
 from airflow_provider_exclusive.compat.task_runner import trigger_task_instance
-from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
+from airflow_provider_exclusive.scopes.consumers import OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 if TYPE_CHECKING:

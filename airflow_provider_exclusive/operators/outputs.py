@@ -10,11 +10,11 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_provider_exclusive.access.hand_over import Source
-from airflow_provider_exclusive.definitions.consumers import find_hook
+from airflow_provider_exclusive.definitions.hook import find_hook
 from airflow_provider_exclusive.definitions.inputs import REQUIRED, ExclusiveInput, find_source
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
-from airflow_provider_exclusive.scopes.declaration import RETURN_KEY
+from airflow_provider_exclusive.scopes.consumers import RETURN_KEY
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.source_line import naming_the_line
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import DagRunTriggerException
 
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, has_pointer, to_pointer
 from airflow_provider_exclusive.compat.task_runner import trigger_run
-from airflow_provider_exclusive.definitions.consumers import ConsumersHook, create_hook
+from airflow_provider_exclusive.definitions.hook import ConsumersHook, create_hook
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry, server_refusals

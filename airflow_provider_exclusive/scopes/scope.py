@@ -2,7 +2,7 @@
 Who may read a value: clauses and consumer scopes.
 
 A consumer scope is stored in the reference, and readers are checked against it alone. Dag authors write one with
-:mod:`airflow_provider_exclusive.scopes.declaration`. This module does not depend on Airflow.
+:mod:`airflow_provider_exclusive.scopes.consumers`. This module does not depend on Airflow.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.compat.dag import is_airflows_own
-from airflow_provider_exclusive.definitions.consumers import ConsumersHook, find_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
+from airflow_provider_exclusive.definitions.hook import ConsumersHook, find_hook
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.scopes.declaration import OutputDeclaration
+from airflow_provider_exclusive.scopes.consumers import OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from airflow_provider_exclusive.execution_time import key_holder, masking, runni
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.format.reference import escape, is_reference_row
-from airflow_provider_exclusive.scopes.declaration import RETURN_KEY, OutputDeclaration
+from airflow_provider_exclusive.scopes.consumers import RETURN_KEY, OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import Coordinate, is_kept_as
 from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.store import ExclusiveStore

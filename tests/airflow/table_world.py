@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from airflow_provider_exclusive import config, wiring
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
-from airflow_provider_exclusive.scopes.declaration import Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
 from tests.airflow.running import Run, a_dag, read_rows, write_row

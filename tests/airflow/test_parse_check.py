@@ -15,11 +15,11 @@ from airflow.sdk import DAG, TaskGroup, task, task_group
 
 from airflow_provider_exclusive import DOWNSTREAM, Consumer, consumers, exclusive_task, wiring
 from airflow_provider_exclusive.cli import scope_report
-from airflow_provider_exclusive.definitions.consumers import CODECS, create_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
+from airflow_provider_exclusive.definitions.hook import CODECS, create_hook
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
-from airflow_provider_exclusive.scopes.declaration import ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import ScopeDeclaration
 
 
 def a_dag(**kwargs):

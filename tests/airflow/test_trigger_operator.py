@@ -22,8 +22,8 @@ from airflow_provider_exclusive import (
     wiring,
 )
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, Source, read_pointer
-from airflow_provider_exclusive.definitions.consumers import find_hook
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
+from airflow_provider_exclusive.definitions.hook import find_hook
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs

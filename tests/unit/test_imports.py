@@ -16,7 +16,7 @@ from tests.programs import output_of
 
 PACKAGE = Path(find_spec("airflow_provider_exclusive").origin).parent
 CORE = [
-    "exceptions", "format.canonical", "scopes.scope", "scopes.declaration", "format.reference", "crypto.keyring",
+    "exceptions", "format.canonical", "scopes.scope", "scopes.consumers", "format.reference", "crypto.keyring",
     "access.decision", "access.hand_over", "store", "config", "execution_time.running_task", "storage.base",
     "storage.object_keys", "storage.files", "storage.redis.driver", "storage.redis.errors", "codecs.base",
     "codecs.msgpack.codec", "codecs.arrow.codec", "codecs.cloudpickle", "hooks.connections",
@@ -66,7 +66,7 @@ def test_the_core_loads_no_airflow_client_or_data_library():
 
 
 def test_declaring_a_scope_loads_no_store_and_no_cryptography():
-    loaded = modules_after("airflow_provider_exclusive.definitions.consumers")
+    loaded = modules_after("airflow_provider_exclusive.definitions.hook")
     ours = {name for name in loaded if name.startswith("airflow_provider_exclusive.")}
     assert not {name for name in ours if ".store" in name or ".storage" in name or ".codecs" in name}
     assert {name.partition(".")[0] for name in loaded} & (ADVERTISED | {"cryptography", "msgpack"}) == set()
@@ -111,7 +111,7 @@ def reached_from(*names):
 def test_dag_file_imports_load_no_store_codec_or_cryptography(module):
     seen = reached_from(module)
     assert {
-        f"{PACKAGE.name}.definitions.consumers",
+        f"{PACKAGE.name}.definitions.hook",
         f"{PACKAGE.name}.execution_time.dag_runs",
         f"{PACKAGE.name}.{module}",
     } & seen

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_exclusive
-from airflow_provider_exclusive.scopes import declaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer
 from tests.programs import output_of
 
 
@@ -25,8 +25,8 @@ def test_importing_the_package_imports_nothing_else():
 
 
 def test_names_are_the_objects_of_their_home_modules():
-    assert airflow_provider_exclusive.Consumer is declaration.Consumer
-    assert airflow_provider_exclusive.DOWNSTREAM is declaration.DOWNSTREAM
+    assert airflow_provider_exclusive.Consumer is Consumer
+    assert airflow_provider_exclusive.DOWNSTREAM is DOWNSTREAM
 
 
 @pytest.mark.parametrize(("name", "home"), airflow_provider_exclusive._HOMES.items())

@@ -10,7 +10,7 @@ from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.hand_over import HandOver
 from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 TASKS = ("load", "etl.load", "etl.x", "extract", "caller")

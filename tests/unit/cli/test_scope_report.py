@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_exclusive.cli.scope_report import CALLER, DagScopes, KeyScope, describe
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
-from airflow_provider_exclusive.scopes.declaration import (
+from airflow_provider_exclusive.scopes.consumers import (
     DOWNSTREAM,
     Consumer,
     OutputDeclaration,

@@ -12,7 +12,7 @@ from airflow_provider_exclusive.cli import scopes as command
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.definitions.pulls import Pull
 from airflow_provider_exclusive.exceptions import ConfigurationError
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 LINE = SourceLine("/dags/etl.py", 7)

@@ -8,9 +8,9 @@ import pytest
 from airflow.sdk import DAG, setup, task, task_group, teardown
 
 from airflow_provider_exclusive.decorators.exclusive import exclusive_task
-from airflow_provider_exclusive.definitions.consumers import consumers, find_hook
+from airflow_provider_exclusive.definitions.hook import consumers, find_hook
 from airflow_provider_exclusive.exceptions import InvalidScopeError
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer
 
 
 def extract():

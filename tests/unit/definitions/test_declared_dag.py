@@ -9,10 +9,10 @@ from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
 from airflow.sdk import DAG, BaseOperator, TaskGroup, task
 
 from airflow_provider_exclusive.decorators.exclusive import exclusive_task
-from airflow_provider_exclusive.definitions.consumers import consumers
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
+from airflow_provider_exclusive.definitions.hook import consumers
 from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
-from airflow_provider_exclusive.scopes.declaration import OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause
 from airflow_provider_exclusive.scopes.source_line import SourceLine

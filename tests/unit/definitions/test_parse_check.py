@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, DeclaredTask, Input
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions, find_refused_pulls
 from airflow_provider_exclusive.definitions.pulls import Pull
-from airflow_provider_exclusive.scopes.declaration import OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.source_line import SourceLine
 
 LINE = SourceLine("/dags/etl.py", 7)

@@ -10,8 +10,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TaskGroup, task
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 
-from airflow_provider_exclusive.definitions.consumers import consumers
 from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag
+from airflow_provider_exclusive.definitions.hook import consumers
 
 
 def extract(x=None):

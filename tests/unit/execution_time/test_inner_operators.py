@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import inner_operators, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.scopes.declaration import OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 

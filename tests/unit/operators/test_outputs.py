@@ -11,7 +11,7 @@ from airflow.sdk import DAG, task, task_group
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_provider_exclusive.access.hand_over import Source
-from airflow_provider_exclusive.definitions.consumers import consumers
+from airflow_provider_exclusive.definitions.hook import consumers
 from airflow_provider_exclusive.definitions.inputs import exclusive_input
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs

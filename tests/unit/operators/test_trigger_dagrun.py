@@ -10,13 +10,13 @@ from airflow.sdk import DAG, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, Source, to_pointer
-from airflow_provider_exclusive.definitions.consumers import ConsumersHook, consumers, find_hook
+from airflow_provider_exclusive.definitions.hook import ConsumersHook, consumers, find_hook
 from airflow_provider_exclusive.definitions.inputs import exclusive_input
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.operators import outputs, trigger_dagrun, triggered_run
 from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 ME = TaskIdentity("etl", "run-1", "hand_over", -1)

@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_exclusive import config
 from airflow_provider_exclusive.definitions import parse_check, pulls, templates
-from airflow_provider_exclusive.definitions.consumers import consumers
+from airflow_provider_exclusive.definitions.hook import consumers
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.execution_time import redaction
 from airflow_provider_exclusive.plugins import cluster_policy

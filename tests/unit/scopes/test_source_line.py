@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes import source_line
-from airflow_provider_exclusive.scopes.declaration import Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes.source_line import SourceLine, calling_line, naming_the_line
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_exclusive.codecs.base import CodecRegistry
 from airflow_provider_exclusive.codecs.cloudpickle import CloudpickleCodec
-from airflow_provider_exclusive.definitions.consumers import create_hook
+from airflow_provider_exclusive.definitions.hook import create_hook
 from airflow_provider_exclusive.exceptions import AccessDeniedError, CodecError
 from airflow_provider_exclusive.execution_time import redaction, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
@@ -290,7 +290,7 @@ def test_parts_matter_to_the_return_value_alone():
 
 def test_the_same_set_is_the_same_scope_in_every_process():
     # Strings hash differently in every process; references and messages must not.
-    code = "from airflow_provider_exclusive.scopes.declaration import ScopeDeclaration as S; print(S.parse({'a', 'b', 'c', 'd', 'e', 'f'}))"
+    code = "from airflow_provider_exclusive.scopes.consumers import ScopeDeclaration as S; print(S.parse({'a', 'b', 'c', 'd', 'e', 'f'}))"
     printed = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}

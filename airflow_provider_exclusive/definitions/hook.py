@@ -21,7 +21,7 @@ from airflow_provider_exclusive.compat.dag import (
 from airflow_provider_exclusive.definitions import written
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import inner_operators, redaction, running_task
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.source_line import SourceLine, calling_line, naming_the_line
 
 CODECS: Final = ("arrow", "classes", "cloudpickle", "msgpack", "serde")

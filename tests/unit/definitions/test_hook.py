@@ -8,12 +8,12 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import xcom
 
-from airflow_provider_exclusive.definitions.consumers import consumers, create_hook, find_hook, is_scope
+from airflow_provider_exclusive.definitions.hook import consumers, create_hook, find_hook, is_scope
 from airflow_provider_exclusive.exceptions import ConfigurationError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import redaction, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
 from airflow_provider_exclusive.scopes import source_line
-from airflow_provider_exclusive.scopes.declaration import DOWNSTREAM, Consumer, OutputDeclaration, ScopeDeclaration
+from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM, Consumer, OutputDeclaration, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 EXTRACT = TaskIdentity("etl", "run-1", "extract")
