@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
-from airflow_provider_exclusive.access import refusal
+from airflow_provider_exclusive.access import error_codes
 from airflow_provider_exclusive.exceptions import (
     ExclusiveError,
     HandOverWithdrawnError,
@@ -52,8 +52,10 @@ def _refusal(answer: Mapping[str, Any]) -> ExclusiveError | None:
             "reason": "refused-by-server",
             "message": f"The API server refused this request: {answer.get('message')}",
         }
-        return refusal.from_detail(detail or unexplained)
-    return refusal.from_detail(detail) if detail is not None and detail["reason"] == refusal.NOT_ATTACHED else None
+        return error_codes.from_detail(detail or unexplained)
+    return (
+        error_codes.from_detail(detail) if detail is not None and detail["reason"] == error_codes.NOT_ATTACHED else None
+    )
 
 
 def _detail_in(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from airflow_provider_exclusive.access import refusal
+from airflow_provider_exclusive.access import error_codes
 from airflow_provider_exclusive.compat.task_runner import find_xcom
 from airflow_provider_exclusive.crypto.data_keys import missing_plugin, missing_private_key
 from airflow_provider_exclusive.crypto.keyring import unknown_public_key
@@ -32,7 +32,7 @@ def require(key_id: str) -> None:
 
 @functools.cache
 def _held_key_ids() -> tuple[str, ...]:
-    key_ids = find_xcom(refusal.PROBE_DAG, refusal.HELD_KEYS)
+    key_ids = find_xcom(error_codes.PROBE_DAG, error_codes.HELD_KEYS)
     if not isinstance(key_ids, list):
         raise missing_plugin("could open this value for nobody, so it was not stored")
     return tuple(map(str, key_ids))

@@ -16,7 +16,7 @@ from airflow_provider_exclusive.definitions.hook import ConsumersHook, create_ho
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry, server_refusals
-from airflow_provider_exclusive.operators import outputs, triggered_run
+from airflow_provider_exclusive.operators import outputs, triggered_run, waiting
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _KEYS: Final = "exclusive_keys"
@@ -78,7 +78,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         :raises HandOverError: if the run exists already with inputs from another task, or a result is missing.
         """
         is_plain = not (self.exclusive_keys or self.collect)
-        if is_plain and not (self.wait_for_completion and triggered_run.is_run_here()):
+        if is_plain and not (self.wait_for_completion and waiting.is_run_here()):
             return super().execute(context)
         ti = context["ti"]
         me = TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
@@ -93,7 +93,7 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
         self.log.info("Triggered %s.", triggered_run.name_of(request))
         ti.xcom_push(key=_RUN_ID_KEY, value=request.dag_run_id)
         if request.wait_for_completion:
-            triggered_run.wait(request, ti, self.log)
+            waiting.wait(request, ti, self.log)
         return self._collected(ti) if self.collect else None
 
     def execute_complete(self, context: Any, event: Any) -> Any:
@@ -109,9 +109,9 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
 
     def _trigger(self, request: DagRunTriggerException, me: TaskIdentity | None, ti: Any) -> None:
         """Trigger the run, and hand it what it gets from ``me``; None hands over nothing."""
-        if request.wait_for_completion and triggered_run.is_run_here():
+        if request.wait_for_completion and waiting.is_run_here():
             with failing_without_retry():
-                triggered_run.require_dag(request)
+                waiting.require_dag(request)
         if me is not None:
             self._hand_over(request, me, ti)
         elif not trigger_run(request):

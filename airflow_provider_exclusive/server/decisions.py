@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from airflow_provider_exclusive.access import decision, refusal
+from airflow_provider_exclusive.access import decision, error_codes
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.data_keys import missing_private_key
@@ -140,14 +140,14 @@ class Decisions:
     def _unwrap(self, reference: Reference, request: ReadRequest) -> ServerAnswer:
         """Return the data key, or why there is none; the scope may still forbid it."""
         if self.keyring is None:
-            return ServerAnswer(None, refusal.NO_PRIVATE_KEY)
+            return ServerAnswer(None, error_codes.NO_PRIVATE_KEY)
         if reference.sealed_key is not None or not request.at.covers(reference.coordinate):
             return ServerAnswer(None, ALTERED)
         try:
             context = reference.context()
             return ServerAnswer(self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context))
         except UnknownKeyError:
-            return ServerAnswer(None, refusal.UNKNOWN_KEY)
+            return ServerAnswer(None, error_codes.UNKNOWN_KEY)
         except EnvelopeError:
             return ServerAnswer(None, ALTERED)
 

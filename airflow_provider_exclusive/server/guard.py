@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG, PROBED
+from airflow_provider_exclusive.access.error_codes import HELD_KEYS, PROBE_DAG, PROBED
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError

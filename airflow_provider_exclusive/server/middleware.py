@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.refusal import NOT_ATTACHED
+from airflow_provider_exclusive.access.error_codes import NOT_ATTACHED
 from airflow_provider_exclusive.format.reference import MARKER
 from airflow_provider_exclusive.server import audit, metrics
 from airflow_provider_exclusive.server.install import attach

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG
+from airflow_provider_exclusive.access.error_codes import HELD_KEYS, PROBE_DAG
 from airflow_provider_exclusive.compat.execution_api import create_xcom_response
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.format.reference import is_reference_row

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from airflow_provider_exclusive.access import refusal
+from airflow_provider_exclusive.access import error_codes
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ConfigurationError, EnvelopeError
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers
@@ -33,7 +33,7 @@ def http_errors(
     except (AccessDeniedError, ConfigurationError, EnvelopeError) as refused:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
         caller = callers.find_refused_caller(xcom_request.ti_id, session)
-        reason = refusal.reason_of(refused)
+        reason = error_codes.reason_of(refused)
         trail.record(event, caller, requested=requested, reason=reason, method=xcom_request.method)
         forbid(refused)
     except Exception as trouble:
@@ -42,9 +42,9 @@ def http_errors(
         _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"reason": "undecided", "message": message}, trouble)
 
 
-def forbid(refused: refusal.Refused) -> NoReturn:
+def forbid(refused: error_codes.Refused) -> NoReturn:
     """Answer the request with 403 and the reason."""
-    _answer(HTTPStatus.FORBIDDEN, refusal.to_detail(refused), refused)
+    _answer(HTTPStatus.FORBIDDEN, error_codes.to_detail(refused), refused)
 
 
 def _answer(status: HTTPStatus, detail: dict[str, str], cause: Exception) -> NoReturn:

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from airflow_provider_exclusive import ExclusiveTriggerDagRunOperator, exclusive_task
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY
-from airflow_provider_exclusive.operators import trigger_dagrun, triggered_run
+from airflow_provider_exclusive.operators import trigger_dagrun, triggered_run, waiting
 from tests.airflow.handing_over import Triggered
 from tests.airflow.running import Run, a_dag
 
@@ -68,7 +68,7 @@ def no_supervisor(mocker, request):
     TRIGGERED.clear()
     mocker.patch.object(triggered_run, "find_conf", return_value=None)
     mocker.patch.object(trigger_dagrun, "trigger_run", lambda request: TRIGGERED.append(request) or True)
-    mocker.patch.object(triggered_run, "wait")
+    mocker.patch.object(waiting, "wait")
 
 
 def request_of(operator, ti=None) -> DagRunTriggerException:

@@ -92,7 +92,7 @@ class TestDistribution:
             ),
             ("airflow.policy", "exclusive", "airflow_provider_exclusive.plugins.cluster_policy"),
             ("airflow.plugins", "exclusive", "airflow_provider_exclusive.plugins.exclusive:ExclusivePlugin"),
-            ("pytest11", "exclusive", "airflow_provider_exclusive.pytest_plugin"),
+            ("pytest11", "exclusive", "airflow_provider_exclusive.testing.pytest_plugin"),
         }
 
     def test_the_entry_point_of_the_provider_leads_to_this_metadata(self):

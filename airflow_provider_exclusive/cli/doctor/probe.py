@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_exclusive.access.refusal import PROBE_DAG, PROBED
+from airflow_provider_exclusive.access.error_codes import PROBE_DAG, PROBED
 from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.server.middleware import NOT_ATTACHED_BECAUSE, PROBE_HEADER
 

@@ -14,7 +14,7 @@ from airflow_provider_exclusive.definitions.hook import ConsumersHook, consumers
 from airflow_provider_exclusive.definitions.inputs import exclusive_input
 from airflow_provider_exclusive.exceptions import HandOverError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
-from airflow_provider_exclusive.operators import outputs, trigger_dagrun, triggered_run
+from airflow_provider_exclusive.operators import outputs, trigger_dagrun, triggered_run, waiting
 from airflow_provider_exclusive.operators.trigger_dagrun import ExclusiveTriggerDagRunOperator
 from airflow_provider_exclusive.scopes.consumers import DOWNSTREAM
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -77,7 +77,7 @@ class World:
 def world(mocker):
     world = World()
     mocker.patch.object(triggered_run, "find_conf", world.find_conf)
-    mocker.patch.object(triggered_run, "wait", world.wait)
+    mocker.patch.object(waiting, "wait", world.wait)
     mocker.patch.object(trigger_dagrun, "trigger_run", world.trigger_run)
     mocker.patch.object(dag_runs, "withdraw_record", world.withdraw_record)
     mocker.patch.object(outputs, "collect_one", world.collect_one)
@@ -382,8 +382,8 @@ class TestWithoutAScheduler:
     @pytest.fixture(autouse=True)
     def looked_for(self, mocker):
         looked_for = []
-        mocker.patch.object(triggered_run, "is_run_here", return_value=True)
-        mocker.patch.object(triggered_run, "require_dag", lambda request: looked_for.append(request.trigger_dag_id))
+        mocker.patch.object(waiting, "is_run_here", return_value=True)
+        mocker.patch.object(waiting, "require_dag", lambda request: looked_for.append(request.trigger_dag_id))
         return looked_for
 
     def test_a_trigger_that_hands_nothing_over_waits_itself(self, execute, world, looked_for):
@@ -403,7 +403,7 @@ class TestWithoutAScheduler:
         assert looked_for == []
 
     def test_a_child_that_is_nowhere_stops_it_before_the_record(self, execute, world, mocker):
-        mocker.patch.object(triggered_run, "require_dag", side_effect=HandOverError("nowhere"))
+        mocker.patch.object(waiting, "require_dag", side_effect=HandOverError("nowhere"))
         with pytest.raises(HandOverError, match="nowhere"):
             execute(collect=COLLECT)
         assert world.deeds == []

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import HTTPException
 
-from airflow_provider_exclusive.access.refusal import HELD_KEYS, PROBE_DAG
+from airflow_provider_exclusive.access.error_codes import HELD_KEYS, PROBE_DAG
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST
 from airflow_provider_exclusive.server.guard import create_guards
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive import pytest_plugin
+from airflow_provider_exclusive.testing import pytest_plugin
 
 NAME = pytest_plugin._NAME  # written out, it would set up an Airflow for this module
 

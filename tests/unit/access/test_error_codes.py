@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_exclusive.access.refusal import from_detail, to_detail
+from airflow_provider_exclusive.access.error_codes import from_detail, to_detail
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     ConfigurationError,

@@ -1,8 +1,4 @@
-"""
-For tests of Dags: open what a run of ``dag.test()`` pushed, and ask who may read an output.
-
-The fixture that sets up an Airflow for ``dag.test()`` is in :mod:`airflow_provider_exclusive.pytest_plugin`.
-"""
+"""Open what a run of ``dag.test()`` pushed, and ask who may read an output."""
 
 from __future__ import annotations
 
@@ -16,8 +12,6 @@ from airflow_provider_exclusive.definitions.declared_dag import DeclaredDag, Dec
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.consumers import RETURN_KEY
 from airflow_provider_exclusive.scopes.identity import CALLER_WORD, TaskIdentity
-
-__all__ = ["add_dag", "assert_may_read", "assert_refused", "result_of", "triggered_run"]
 
 _UNMAPPED = -1
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_exclusive import exclusive_task
+from airflow_provider_exclusive import exclusive_task, testing
 from airflow_provider_exclusive.testing import assert_may_read, assert_refused
 
 
@@ -80,3 +80,12 @@ def test_a_task_that_does_not_exist_is_never_the_answer(dag, ask, producer, read
 def test_a_name_like_no_task_is_answered_with_all_of_them(dag):
     with pytest.raises(AssertionError, match=r"has no task 'xyz'; it has .'audit', 'closed', 'extract'"):
         assert_refused(dag, "extract", "return_value", "xyz")
+
+
+class TestNames:
+    def test_an_unknown_name_is_an_attribute_error_that_names_it(self):
+        with pytest.raises(AttributeError, match=r"'airflow_provider_exclusive\.testing' has no attribute 'resultof'"):
+            _ = testing.resultof
+
+    def test_the_public_names_are_listed(self):
+        assert dir(testing) == ["add_dag", "assert_may_read", "assert_refused", "result_of", "triggered_run"]
