@@ -31,7 +31,8 @@ def driver_of(server, **settings):
 
 
 def errors_found_by_doctor(server):
-    return {finding.name for finding in examine(driver_of(server).inspect()) if finding.severity.value == "error"}
+    findings = examine(driver_of(server).inspect(), usage=str)
+    return {finding.name for finding in findings if finding.severity.value == "error"}
 
 
 @contextmanager
