@@ -56,7 +56,7 @@ def test_a_full_disk_keeps_its_payloads_and_recovers(tmp_path):
             driver.store("v1/small", b"s" * 100_000, ttl_seconds=None)
         """),
     )
-    assert said.startswith("StorageError Could not write")
+    assert said.startswith("StorageRefusedError Could not write")
     assert "No space left on device. Free or add space there, or point [exclusive] storage at a larger disk." in said
     assert said.endswith("['v1/kept'] ['kept']\n"), "a failed write must leave nothing behind"
 
