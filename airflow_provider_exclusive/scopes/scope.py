@@ -7,7 +7,8 @@ A consumer scope is stored in the reference, and readers are checked against it 
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -121,20 +122,38 @@ def _narrower(one: str, other: str) -> str | None:
 
 def matches(task_id: str, pattern: str) -> bool:
     """Return whether ``pattern`` is ``task_id``, or a glob that matches it."""
-    return task_id == pattern or (_has_wildcard(pattern) and _matcher(pattern).fullmatch(task_id) is not None)
+    return task_id == pattern or (_has_wildcard(pattern) and _matches_glob(task_id, pattern))
 
 
-@lru_cache(maxsize=512)
-def _matcher(pattern: str) -> re.Pattern[str]:
+def _matches_glob(text: str, pattern: str) -> bool:
     """
-    Return a pattern that takes time in proportion to the text: what a ``*`` has passed is never looked at again.
+    Return whether the glob matches, in one step for each character of it, whatever the two contain.
 
-    ``*`` and ``?`` are wildcards, and every other character stands for itself.
+    ``*`` and ``?`` are wildcards, and every other character stands for itself. Bit ``n`` of ``ends`` says whether the
+    pattern, as far as it was read, matches the first ``n`` characters (a bit-parallel automaton: Baeza-Yates and
+    Gonnet, "A New Approach to Text Searching", 1992).
     """
-    first, *others = ("".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*"))
-    middle, last = others[:-1], others[-1:]
-    stars = "".join(f"(?>.*?{part})" for part in middle if part)
-    return re.compile("".join([first, stars, *(f".*{part}" for part in last)]), re.DOTALL)
+    places, all_ends = _places(text), (1 << len(text) + 1) - 1
+    ends = 1
+    for char in pattern:
+        if char == "*":
+            ends = all_ends & -(ends & -ends)  # the lowest end, and all after it
+        elif char == "?":
+            ends = all_ends & (ends << 1)
+        else:
+            ends = (ends & places.get(char, 0)) << 1
+        if not ends:
+            return False
+    return bool(ends >> len(text))
+
+
+@lru_cache(maxsize=128)
+def _places(text: str) -> Mapping[str, int]:
+    """Return where each character is in ``text``, as the bits of a number."""
+    places: dict[str, int] = defaultdict(int)
+    for number, char in enumerate(text):
+        places[char] |= 1 << number
+    return dict(places)
 
 
 def _has_wildcard(task: str) -> bool:

@@ -118,6 +118,10 @@ def _reader(task_id):
         ("?", "", False),
         ("*\\d", "1", False),
         ("*", "any\nthing", True),
+        ("*", "", True),
+        ("a*", "a", True),
+        ("a*a", "a", False),
+        ("**?**", "é", True),
     ],
 )
 def test_only_the_star_and_question_mark_are_special(pattern, task, is_permitted):

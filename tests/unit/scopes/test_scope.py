@@ -1,5 +1,7 @@
 """Who is in a scope, and in what two scopes have in common."""
 
+import fnmatch
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, matches
 
 
 def reader(task="load", *, dag="etl", run="run-1", map_index=-1):
@@ -131,3 +133,15 @@ def test_a_scope_reads_well(scope, said):
 @given(task=st.text(alphabet="[]!-\\*?a^.|(){}+$\n\ud800é", max_size=12), asked=st.text(max_size=6))
 def test_a_clause_of_any_text_decides(task, asked):
     assert Clause("etl", task, None).permits(reader(asked)) in (True, False)
+
+
+def test_globs_match_as_fnmatch_says():
+    draw = random.Random("globs")
+    matched = 0
+    for _ in range(20_000):
+        pattern = "".join(draw.choices("ab*?.", k=draw.randrange(9)))
+        task = "".join(draw.choices("ab.", k=draw.randrange(9)))
+        expected = fnmatch.fnmatchcase(task, pattern)
+        assert matches(task, pattern) == expected, (pattern, task)
+        matched += expected
+    assert matched > 1_000
