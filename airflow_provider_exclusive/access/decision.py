@@ -12,7 +12,7 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _NO_HAND_OVERS: Final = NoHandOverLookup()
 # A run may hand on what it was handed, so its trigger is checked in turn. Runs that trigger each other end here.
-_LONGEST_CHAIN: Final = 32
+_LONGEST_CHAIN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,17 @@ from typing import Final
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
-from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.exceptions import EnvelopeError, HandOverError
 from airflow_provider_exclusive.format.fields import to_timestamp
-from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.format.reference import Reference, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
 
+MAX_RECORD_BYTES: Final = 2**16
+"""Of the content. A refused read may have to open one for each run of a chain of triggers."""
+
 _CODEC: Final = "hand-over"
+_MAX_INLINE_CHARACTERS: Final = 4 * (MAX_RECORD_BYTES + sealing.TAG_BYTES) // 3 + 4
 
 
 def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, now: datetime) -> Reference:
@@ -30,8 +34,15 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, 
 
     :param producer: the trigger task, in its current try.
     :param now: the current time, with a time zone.
+    :raises HandOverError: if it names so many outputs that no API server takes it in.
     """
     content = json.dumps(hand_over.to_record()).encode()
+    if len(content) > MAX_RECORD_BYTES:
+        raise HandOverError(
+            f"{producer.task_id!r} hands over {len(hand_over.sources):,} outputs, whose coordinates are "
+            f"{len(content):,} bytes; expected at most {MAX_RECORD_BYTES:,}. Hand over fewer outputs: let one task "
+            "return them in a dict or a list."
+        )
     reference = Reference(
         producer=producer,
         key=RECORD_KEY,
@@ -57,7 +68,7 @@ def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
     :raises ConfigurationError: as :meth:`~airflow_provider_exclusive.crypto.data_keys.DataKeys.recover`.
     """
     is_record = (reference.key, reference.codec, reference.scope) == (RECORD_KEY, _CODEC, OPEN)
-    if reference.inline is None or not is_record:
+    if reference.inline is None or not is_record or reference.size > MAX_RECORD_BYTES:
         raise _invalid(reference)
     data_key = keys.recover(reference)
     content = sealing.open_sealed(reference.inline, data_key=data_key, context=reference.context())
@@ -65,6 +76,22 @@ def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
         return HandOver.from_record(json.loads(bytes(content)), trigger=reference.producer)
     except (TypeError, ValueError, RecursionError) as malformed:
         raise _invalid(reference) from malformed
+
+
+def check_record_row(row: object) -> None:
+    """
+    Refuse what cannot be the row of a record, before it is stored where every refused read of a run looks.
+
+    :param row: that a task wants to store under :data:`RECORD_KEY`.
+    :raises EnvelopeError: if it is no reference, or too large.
+    """
+    inline = row.get("inline") if isinstance(row, dict) and is_reference_row(row) else None
+    if not isinstance(inline, str):
+        raise EnvelopeError(f"The XCom key {RECORD_KEY!r} is reserved for hand-over records. Push under another key.")
+    if len(inline) > _MAX_INLINE_CHARACTERS:
+        raise EnvelopeError(
+            f"A hand-over record has {len(inline):,} characters; expected at most {_MAX_INLINE_CHARACTERS:,}."
+        )
 
 
 def _invalid(reference: Reference) -> EnvelopeError:

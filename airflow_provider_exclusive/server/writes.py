@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY
+from airflow_provider_exclusive.access.hand_over_record import check_record_row
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.format.reference import check_extent, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
@@ -30,7 +32,8 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
     def write(**arguments: Any) -> Any:
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
         # If the writer is unknown, the sealed key is stored as it is, and nobody can open it.
-        if xcom_request is not None and xcom_request.writer is not None and is_reference_row(arguments["value"]):
+        is_ours = is_reference_row(arguments["value"]) or arguments["key"] == RECORD_KEY
+        if xcom_request is not None and xcom_request.writer is not None and is_ours:
             requested = Coordinate(*(arguments[name] for name in _COORDINATES))
             with responses.http_errors("write", requested, xcom_request, arguments["session"], trail):
                 arguments["value"] = _accept(decisions, arguments["value"], requested, xcom_request.writer.identity)
@@ -40,6 +43,8 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
 
 
 def _accept(decisions: Decisions, row: Any, requested: Coordinate, writer: TaskIdentity) -> Any:
+    if requested.key == RECORD_KEY:
+        check_record_row(row)
     if is_escaped(row):
         return row
     check_extent(row)

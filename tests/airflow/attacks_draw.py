@@ -81,7 +81,7 @@ class Draw:
             yield from (Case(Place(*run, "reader"), output) for output in outputs_of(first) if output.key == "rows")
 
     def readers(self, run: Run) -> list[Place]:
-        # Each decision in the chain looks up to 32 records up.
+        # Each decision in the chain looks up to 8 records up.
         return [Place(*run, "reader")] if run.dag == CHAIN else places_of(run)
 
     def exists(self, output: Output) -> bool:

@@ -62,7 +62,7 @@ class Record:
 
 RUNS_OF_A_DAG = 60
 RUNS_OF_THE_CHAIN = 44
-LONGEST_CHAIN = 32
+LONGEST_CHAIN = 8
 
 # Genuine but for what only the metadata database knows: whose try wrote it, and with which data key.
 OTHER_TRIES = ("earlier try", "another task's try", "another map index's try", "no try", "no such try")

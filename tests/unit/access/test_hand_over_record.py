@@ -9,10 +9,15 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, Source
-from airflow_provider_exclusive.access.hand_over_record import open_record, seal_record
+from airflow_provider_exclusive.access.hand_over_record import (
+    MAX_RECORD_BYTES,
+    check_record_row,
+    open_record,
+    seal_record,
+)
 from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
-from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError
+from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, HandOverError
 from airflow_provider_exclusive.format.reference import Reference, ServerAnswer
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
@@ -108,3 +113,34 @@ def test_it_is_stored_in_its_row_and_open_to_everybody(record):
     assert Reference.from_row(row) == record
     assert (record.key, record.scope, record.at, record.expires_at) == (RECORD_KEY, OPEN, None, None)
     assert record.created_at == "2026-11-26T12:00:00.000000Z"
+
+
+class TestBounds:
+    def many(self, count):
+        return replace(HAND_OVER, sources={f"output_{number}": ROWS for number in range(count)})
+
+    def test_a_record_of_very_many_outputs_is_not_written(self, keys):
+        with pytest.raises(HandOverError, match=r"'hand_over' hands over 1,000 outputs.* at most 65,536.* in a dict"):
+            seal_record(self.many(1_000), producer=TRIGGER, keys=keys, now=NOW)
+
+    def test_one_that_somebody_else_sealed_is_not_read(self, keys):
+        content = json.dumps(self.many(1_000).to_record()).encode()
+        assert len(content) > MAX_RECORD_BYTES
+        with pytest.raises(EnvelopeError, match="not a valid hand-over record"):
+            open_record(seal(content, keys), keys=keys)
+
+    def test_the_largest_one_passes(self, keys):
+        largest = next(self.many(count) for count in range(1_000, 0, -1)
+                       if len(json.dumps(self.many(count).to_record())) <= MAX_RECORD_BYTES)  # fmt: skip
+        record = seal_record(largest, producer=TRIGGER, keys=keys, now=NOW)
+        check_record_row(record.to_row())
+        assert open_record(record, keys=keys) == largest
+
+    def test_a_larger_row_is_refused_unread(self, record):
+        with pytest.raises(EnvelopeError, match="has 99,999 characters; expected at most"):
+            check_record_row(record.to_row() | {"inline": "A" * 99_999})
+
+    @pytest.mark.parametrize("row", [None, "text", {}, {"inline": "AAAA"}, {"__exclusive__": 1}, [1] * 1000])
+    def test_nothing_else_is_stored_under_its_key(self, row):
+        with pytest.raises(EnvelopeError, match="is reserved for hand-over records"):
+            check_record_row(row)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from fastapi import HTTPException
 
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.format.reference import MARKER, Reference, escape
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -63,6 +64,12 @@ def test_a_sealed_key_that_does_not_open_is_refused(write, requesting, sealed, a
 def test_a_sealed_key_for_another_pair_is_refused(write, requesting, sealed, at, producer):
     requesting(producer, method="POST")
     assert refusal_of(write, sealed | {"key_id": "0" * 32}, at) == "unknown-key"
+
+
+@pytest.mark.parametrize("value", ["x" * 17_000_000, {MARKER: 1, "inline": "A" * 17_000_000}, None])
+def test_what_is_no_record_is_refused_under_its_key(write, requesting, at, producer, value):
+    requesting(producer, method="POST")
+    assert refusal_of(write, value, replace(at, key=RECORD_KEY)) == "sealed-key-refused"
 
 
 def test_a_server_without_a_private_key_refuses_it(write, requesting, sealed, at, producer):
