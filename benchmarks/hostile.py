@@ -1,0 +1,180 @@
+"""
+What hostile tasks plant and ask for, to cost the API server as much as it lets them; for ``benchmarks.stall``.
+
+All of it goes through the tasks' own pushes, and is as large as the API server takes in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, Source, to_pointer
+from airflow_provider_exclusive.access.hand_over_record import seal_record
+from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
+from airflow_provider_exclusive.exceptions import HandOverError
+from airflow_provider_exclusive.format.fields import to_timestamp
+from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, Clause, ConsumerScope
+from benchmarks.stall_airflow import CHILD, LONG, WRITERS, Client, Find, Task, path_of
+
+MANY_KEYS: Final = 200
+_CHAIN: Final = 7
+_GLOB_CHARACTERS: Final = 190
+_OUTPUTS: Final = (150_000, 20_000, 2_000, *range(400, 0, -10))
+"""Of one hand-over record; as many as the API server takes in."""
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    Something to read.
+
+    :param statuses: with which the API server may answer.
+    """
+
+    path: str
+    by: Task
+    statuses: tuple[int, ...] = (HTTPStatus.FORBIDDEN,)
+
+
+Requests = dict[str, list[Request]]
+"""By kind."""
+
+
+@dataclass
+class Planter:
+    """Lets tasks push hostile rows, and collects what to ask for."""
+
+    client: Client
+    tasks: dict[str, Task]
+    find: Find
+    keys: ServerDataKeys
+
+    def plant(self, *, chain: int = _CHAIN, many: int = MANY_KEYS) -> tuple[Requests, int]:
+        """Return what to ask for, and how many outputs the largest accepted hand-over record names."""
+        stranger, friend = self.tasks[LONG], self.tasks["friend"]
+        globs = [self._push(name, kind, self._scope(number, kind))
+                 for number, name in enumerate(WRITERS) for kind in _GLOBS]  # fmt: skip
+        full = [self._push(name, "full", self._full_scope()) for name in WRITERS]
+        keys = [self._push(WRITERS[0], f"key {number}", ConsumerScope()) for number in range(many)]
+        forged = [self._forge(name) for name in WRITERS]
+        child, outputs = self._hand_on(chain)
+        requests = {
+            "256 globs, refused": [Request(path, stranger) for path in globs],
+            "256 globs, prior dates": [Request(f"{path}?include_prior_dates=true", stranger) for path in globs],
+            "64 kB, permitted": [Request(path, friend, (HTTPStatus.OK,)) for path in full],
+            "64 kB, refused": [Request(path, stranger) for path in full],
+            "64 kB, forged": [Request(path, stranger, (HTTPStatus.OK,)) for path in forged],
+            "many keys, refused": [Request(path, stranger) for path in keys],
+            f"handed on {chain} times": [Request(path, child) for path in globs],
+        }
+        return requests, outputs
+
+    def _push(self, name: str, key: str, scope: ConsumerScope) -> str:
+        task = self.tasks[name]
+        reference = a_reference(task.identity, key, scope)
+        sealed = self.keys.protect(b"k" * _KEY_BYTES, reference)
+        _require(self.client.push(task, key, sealed.to_row()), HTTPStatus.CREATED, f"{key!r} of {name}")
+        return path_of(task.identity, key)
+
+    def _forge(self, name: str) -> str:
+        """Push a row that no key vouches for."""
+        task = self.tasks[name]
+        reference = a_reference(task.identity, "forged", self._full_scope())
+        row = replace(reference, key_id=self.keys.key_id, wrapped_key=bytes(60)).to_row()
+        _require(self.client.push(task, "forged", row), HTTPStatus.CREATED, f"'forged' of {name}")
+        return path_of(task.identity, "forged")
+
+    def _scope(self, number: int, kind: str) -> ConsumerScope:
+        """Return a scope of as many globs as are allowed, none of which is in another, and none matches."""
+        dag_id = self.tasks[LONG].identity.dag_id
+        return ConsumerScope(tuple(Clause(dag_id, _glob(kind, f"{number}-{n}"), None) for n in range(MAX_CLAUSES)))
+
+    def _full_scope(self) -> ConsumerScope:
+        """Return a scope that fills a row, and whose last clause names the friend."""
+        friend = self.tasks["friend"].identity
+        other = Clause(friend.dag_id, "n" * _GLOB_CHARACTERS, None)
+        return ConsumerScope((*[other] * (MAX_CLAUSES - 1), Clause(friend.dag_id, "friend", None)))
+
+    def _hand_on(self, steps: int) -> tuple[Task, int]:
+        """Hand every output on from run to run; return the reader in the last run, and the outputs in each record."""
+        trigger = self.tasks[LONG]
+        outputs = next((most for most in _OUTPUTS if self._push_record(trigger, "1", most)), 0)
+        for step in range(1, steps + 1):
+            if step > 1:
+                self._push_record(trigger, str(step), outputs)
+            body = json.dumps({"conf": {CONF_KEY: to_pointer(trigger.identity)}}).encode()
+            status, answer = self.client.ask("POST", f"/dag-runs/{CHILD}/{step}", trigger, body)
+            _require(status, HTTPStatus.NO_CONTENT, f"run {step}: {answer[:200]!r}")
+            trigger = self.find(CHILD, str(step))[LONG]
+        return trigger, outputs
+
+    def _push_record(self, trigger: Task, run_id: str, outputs: int) -> bool:
+        named = [(name, kind) for name in WRITERS for kind in _GLOBS]
+        sources = {
+            f"{number}": Source(_coordinate(self.tasks[name].identity, kind), is_exclusive=True)
+            for number in range(outputs)
+            # Those that are asked for come last.
+            for name, kind in [named[number % len(named)] if number >= outputs - len(named) else (LONG, "none")]
+        }
+        record = HandOver(trigger.identity, CHILD, run_id, sources)
+        try:
+            row = seal_record(record, producer=trigger.identity, keys=self.keys, now=datetime.now(UTC)).to_row()
+        except HandOverError:
+            return False  # one that is sealed past this bound is refused by the API server, and tested there
+        return self.client.push(trigger, RECORD_KEY, row) == HTTPStatus.CREATED
+
+
+_GLOBS: Final = {"stars": "*a", "questions": "*a?", "long": "*" + "a" * 60 + "b", "both": "*?a?"}
+
+
+def _glob(kind: str, end: str) -> str:
+    """Return a glob that fits :data:`LONG` but for its end."""
+    part = _GLOBS[kind]
+    return part * ((_GLOB_CHARACTERS - len(end) - 1) // len(part)) + "*" + end
+
+
+def _coordinate(task: TaskIdentity, key: str) -> Coordinate:
+    return Coordinate.of(task, key)
+
+
+def a_reference(producer: TaskIdentity, key: str, scope: ConsumerScope) -> Reference:
+    """Return a reference, without a data key, to a payload that nobody will fetch."""
+    now = to_timestamp(datetime.now(UTC))
+    return Reference(producer, key, scope, "msgpack", 8, None, now, None, at="file:v1/none")
+
+
+def _require(status: int, expected: int, what: str) -> None:
+    if status != expected:
+        raise SystemExit(f"The API server answered {status} to the push of {what}; expected {expected}.")
+
+
+LETTER_KINDS: Final = ("codec", "consumers", "unknown field", "sealed key", "inline", "producer")
+
+
+def letters(of: Task, keys: ServerDataKeys, characters: int) -> Iterator[bytes]:
+    """Yield, without end, the JSON of rows of ``characters`` with a sealed key that is refused, each another one."""
+    row = keys.protect(b"k" * _KEY_BYTES, a_reference(of.identity, "letter", ConsumerScope())).to_row()
+    filling = "A" * (characters // 4 * 4)
+    rows = [
+        row | {"codec": f"<n>{filling}"},
+        row | {"consumers": [f"<n>{filling[:1000]}"] * (characters // 1000)},
+        row | {"more": {"<n>": [filling]}},
+        row | {"sealed_key": f"{filling}<n>"},
+        {name: part for name, part in row.items() if name != "at"} | {"inline": filling, "length": "<n>"},
+        row | {"producer": row["producer"] | {"key": f"<n>{filling}"}},
+    ]
+    parts = [json.dumps(one).encode().partition(b"<n>") for one in rows]
+    templates = [(before, after.replace(b"<n>", b"0")) for before, _, after in parts]
+    number = 0
+    while True:
+        before, after = templates[number % len(templates)]
+        yield b"%b%016d%b" % (before, number, after)
+        number += 1
