@@ -21,7 +21,7 @@ from airflow_provider_exclusive.format.reference import Reference, is_reference_
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
 
-MAX_RECORD_BYTES: Final = 2**16
+MAX_RECORD_BYTES: Final = 2**17
 """Of the content. A refused read may have to open one for each run of a chain of triggers."""
 
 _CODEC: Final = "hand-over"

@@ -255,7 +255,7 @@ def check_extent(row: Mapping[str, Any]) -> None:
     consumers = row.get("consumers")
     if isinstance(consumers, list) and len(consumers) > MAX_CLAUSES + 1:
         raise EnvelopeError(f"A reference names {len(consumers):,} consumers; expected at most {MAX_CLAUSES}.")
-    characters = sum(_characters(part) for name, part in row.items() if name != "inline")
+    characters = sum(_characters(part) for name, part in row.items() if name != "inline" or not isinstance(part, str))
     if characters > MAX_ROW_CHARACTERS:
         raise EnvelopeError(
             f"A reference has {characters:,} characters besides its payload; expected at most {MAX_ROW_CHARACTERS:,}."
@@ -270,8 +270,10 @@ def _characters(value: object) -> int:
         if isinstance(part, str):
             total += len(part) + 2
         elif isinstance(part, dict):
+            total += 2
             waiting += [*part, *part.values()]
         elif isinstance(part, list):
+            total += 2
             waiting += part
         else:
             total += _NUMBER_CHARACTERS

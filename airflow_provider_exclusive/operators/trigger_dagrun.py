@@ -17,6 +17,7 @@ from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry, server_refusals
 from airflow_provider_exclusive.operators import outputs, triggered_run, waiting
+from airflow_provider_exclusive.operators.triggered_run import Found
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _KEYS: Final = "exclusive_keys"
@@ -120,13 +121,15 @@ class ExclusiveTriggerDagRunOperator(TriggerDagRunOperator):
     def _hand_over(self, request: DagRunTriggerException, me: TaskIdentity, ti: Any) -> None:
         with failing_without_retry():
             _check_conf(request.conf)
-            is_there = triggered_run.exists(request, me)
+            found = triggered_run.find(request, me)
             sources = {name: outputs.locate(output, self, ti) for name, output in self.exclusive_keys.items()}
             record = HandOver(me, request.trigger_dag_id, request.dag_run_id, sources)
             # Before the run exists, so that no task of it can look in vain.
             ti.xcom_push(key=RECORD_KEY, value=record)
-        if is_there:
+        if found is Found.TO_USE:
             return
+        # A run that somebody makes from now on is not reset, but an error: its conf is not this one.
+        request.reset_dag_run = found is Found.TO_RESET
         request.conf = {**(request.conf or {}), CONF_KEY: to_pointer(me)}
         is_triggered = False
         try:

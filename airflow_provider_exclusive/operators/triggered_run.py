@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Final, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
@@ -21,6 +22,14 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 _MOST_IDS: Final = 100
 _NOT_OF_THE_AUTHOR: Final = frozenset({CONF_KEY, "openlineage"})
 """Keys of ``conf`` that differ from try to try."""
+
+
+class Found(Enum):
+    """What is there in the place of the run that is to be triggered."""
+
+    NOTHING = "nothing"
+    TO_RESET = "a run of an earlier try, which is to be reset"
+    TO_USE = "a run of an earlier try, which is to be used as it is"
 
 
 def name_of(request: DagRunTriggerException) -> str:
@@ -50,9 +59,9 @@ def propose_id(dag_id: str, trigger: TaskIdentity, *, generation: int) -> str:
     )
 
 
-def exists(request: DagRunTriggerException, trigger: TaskIdentity) -> bool:
+def find(request: DagRunTriggerException, trigger: TaskIdentity) -> Found:
     """
-    Return whether an earlier try of ``trigger`` made this very run, and it is to be used as it is.
+    Return whether an earlier try of ``trigger`` made this very run, and what is to be done with it.
 
     :raises HandOverError: if the run exists and is to be reset, but looks for its inputs elsewhere or has another
         ``conf``: Airflow never changes the ``conf`` of a run.
@@ -61,7 +70,7 @@ def exists(request: DagRunTriggerException, trigger: TaskIdentity) -> bool:
     """
     conf = find_conf(request.trigger_dag_id, request.dag_run_id)
     if conf is None:
-        return False
+        return Found.NOTHING
     if not _is_of(conf, trigger):
         if request.reset_dag_run:
             raise HandOverError(
@@ -75,7 +84,7 @@ def exists(request: DagRunTriggerException, trigger: TaskIdentity) -> bool:
             f"Run {request.dag_run_id} of {request.trigger_dag_id} was triggered by an earlier try of {trigger} with "
             "another conf, and Airflow never changes the conf of a run. Use another trigger_run_id, or delete that run."
         )
-    return not request.reset_dag_run
+    return Found.TO_RESET if request.reset_dag_run else Found.TO_USE
 
 
 def refuse(request: DagRunTriggerException) -> NoReturn:

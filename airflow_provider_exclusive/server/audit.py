@@ -37,6 +37,9 @@ _LINES_PER_MINUTE: Final = 30
 _WINDOW_SECONDS: Final = 60
 MORE: Final = "and-more"
 
+_Flood = tuple[str, TaskIdentity | None]
+"""What is counted: an event, and the task whose refusals it is about."""
+
 
 @dataclass(slots=True)
 class _Line:
@@ -61,7 +64,7 @@ class AuditTrail:
 
     mode: str
     clock: Callable[[], float] = time.monotonic
-    _lines_of: LRUCache[TaskIdentity | None, tuple[int, int]] = field(default_factory=_remembered, repr=False)
+    _lines_of: LRUCache[_Flood, tuple[int, int]] = field(default_factory=_remembered, repr=False)
     _lines: LRUCache[bytes, _Line] = field(default_factory=_remembered, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -101,7 +104,7 @@ class AuditTrail:
             return
         who = caller.identity if caller else None
         about = _digest((event, who, requested, *details.values()))
-        if self._is_flooding(who, about):
+        if self._is_flooding((event, who), about):
             requested, details = Coordinate(), details | {"reason": MORE}
             about = _digest((event, who, MORE))
         line, is_due = self._count(about)
@@ -118,8 +121,12 @@ class AuditTrail:
             self._forget(about, line)
             raise
 
-    def _is_flooding(self, who: TaskIdentity | None, about: bytes) -> bool:
-        """Return whether ``who`` was refused at so many coordinates that another line would be one too many."""
+    def _is_flooding(self, who: _Flood, about: bytes) -> bool:
+        """
+        Return whether a task was refused at so many coordinates that another line would be one too many.
+
+        :param who: the task, and which event: refused writes must not hide a refused read.
+        """
         with self._lock:
             if about in self._lines:
                 return False

@@ -15,6 +15,7 @@ from airflow_provider_exclusive.access.error_codes import HELD_KEYS, PROBE_DAG, 
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError
+from airflow_provider_exclusive.format.fields import database_text
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -22,6 +23,8 @@ from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNMAPPED: Final = "-1"
+_MAX_MAP_INDEX: Final = 2**31 - 1
+"""What an INTEGER of a database holds."""
 
 
 def create_guards(trail: AuditTrail, keyring: Keyring | None) -> dict[str, Create]:
@@ -64,13 +67,23 @@ def _integers() -> Any:
 
 def _check_write(xcom_request: XComRequest, requested: Coordinate, session: Any, trail: AuditTrail) -> None:
     with responses.http_errors("write", requested, xcom_request, session, trail):
-        if requested.map_index is None:
-            raise AccessDeniedError(
-                "The map index of this write is invalid; expected an integer.", reason="malformed-request"
-            )
+        _check_names(requested)
         writer, standing = callers.find_writer(xcom_request.ti_id, requested, session.connection())
         decisions.check_write(writer, requested, standing)
         session.info[XCOM_REQUEST] = replace(xcom_request, writer=writer)
+
+
+def _check_names(requested: Coordinate) -> None:
+    """Refuse what no database takes, which would answer with an error of its own."""
+    try:
+        for name in (requested.dag_id, requested.run_id, requested.task_id):
+            database_text(name)
+    except ValueError:
+        raise AccessDeniedError("The coordinates of this write are invalid.", reason="malformed-request") from None
+    if requested.map_index is None or not -_MAX_MAP_INDEX <= requested.map_index <= _MAX_MAP_INDEX:
+        raise AccessDeniedError(
+            "The map index of this write is invalid; expected an integer.", reason="malformed-request"
+        )
 
 
 def _map_index(request: Any) -> int | None:

@@ -1,5 +1,5 @@
 """
-Triggers of runs: a pointer to a hand-over record is accepted only from the task that it names.
+Triggers of runs: a pointer to a hand-over record is accepted only from the task that it names, in its present try.
 
 Any task may trigger any run, with any ``conf``. Otherwise a task could create the run that another is about to trigger,
 with a ``conf`` chosen by itself, and that run would be handed the other's outputs.
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from uuid import UUID
 
-from airflow_provider_exclusive.access.hand_over import has_pointer, read_pointer
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, has_pointer, read_pointer
 from airflow_provider_exclusive.compat.replace import Create, Function
 from airflow_provider_exclusive.exceptions import AccessDeniedError
-from airflow_provider_exclusive.scopes.identity import Coordinate
-from airflow_provider_exclusive.server import callers, responses
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import Caller, XComRequest
 
@@ -32,21 +33,31 @@ def _create_trigger(trail: AuditTrail, original: Function) -> Function:
             asked = Coordinate(arguments["dag_id"], arguments["run_id"])
             request = XComRequest(token.id, "POST")
             with responses.http_errors("write", asked, request, session, trail):
-                with callers.borrowed_connection(session) as connection:
-                    caller = callers.find_caller(token.id, connection)
-                check_pointer(conf, caller)
+                _check(read_pointer(conf), token.id, session)
         return original(**arguments)
 
     return trigger_dag_run
 
 
-def check_pointer(conf: object, caller: Caller | None) -> None:
+def _check(trigger: TaskIdentity | None, ti_id: UUID, session: Any) -> None:
+    at = Coordinate.of(trigger, RECORD_KEY) if trigger is not None else Coordinate()
+    with callers.borrowed_connection(session) as connection:
+        if trigger is None:
+            caller, standing = callers.find_caller(ti_id, connection), frozenset[str]()
+        else:
+            caller, standing = callers.find_writer(ti_id, at, connection)
+    check_pointer(trigger, caller)
+    # Whoever may not write the record any more must not make a run that looks for it.
+    decisions.check_write(caller, at, standing)
+
+
+def check_pointer(trigger: TaskIdentity | None, caller: Caller | None) -> None:
     """
     Check that a run points to the task that triggers it.
 
+    :param trigger: to which it points; None if to none.
     :raises AccessDeniedError: if it points to another one, or to none.
     """
-    trigger = read_pointer(conf)
     if caller is None or trigger is None or not trigger.is_same_task_instance(caller.identity):
         who = "a task that Airflow does not know" if caller is None else caller.identity
         raise AccessDeniedError(

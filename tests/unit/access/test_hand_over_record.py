@@ -120,25 +120,25 @@ class TestBounds:
         return replace(HAND_OVER, sources={f"output_{number}": ROWS for number in range(count)})
 
     def test_a_record_of_very_many_outputs_is_not_written(self, keys):
-        with pytest.raises(HandOverError, match=r"'hand_over' hands over 1,000 outputs.* at most 65,536.* in a dict"):
-            seal_record(self.many(1_000), producer=TRIGGER, keys=keys, now=NOW)
+        with pytest.raises(HandOverError, match=r"'hand_over' hands over 2,000 outputs.* at most 131,072.* in a dict"):
+            seal_record(self.many(2_000), producer=TRIGGER, keys=keys, now=NOW)
 
     def test_one_that_somebody_else_sealed_is_not_read(self, keys):
-        content = json.dumps(self.many(1_000).to_record()).encode()
+        content = json.dumps(self.many(2_000).to_record()).encode()
         assert len(content) > MAX_RECORD_BYTES
         with pytest.raises(EnvelopeError, match="not a valid hand-over record"):
             open_record(seal(content, keys), keys=keys)
 
     def test_the_largest_one_passes(self, keys):
-        largest = next(self.many(count) for count in range(1_000, 0, -1)
+        largest = next(self.many(count) for count in range(2_000, 0, -1)
                        if len(json.dumps(self.many(count).to_record())) <= MAX_RECORD_BYTES)  # fmt: skip
         record = seal_record(largest, producer=TRIGGER, keys=keys, now=NOW)
         check_record_row(record.to_row())
         assert open_record(record, keys=keys) == largest
 
     def test_a_larger_row_is_refused_unread(self, record):
-        with pytest.raises(EnvelopeError, match="has 99,999 characters; expected at most"):
-            check_record_row(record.to_row() | {"inline": "A" * 99_999})
+        with pytest.raises(EnvelopeError, match="has 199,999 characters; expected at most"):
+            check_record_row(record.to_row() | {"inline": "A" * 199_999})
 
     @pytest.mark.parametrize("row", [None, "text", {}, {"inline": "AAAA"}, {"__exclusive__": 1}, [1] * 1000])
     def test_nothing_else_is_stored_under_its_key(self, row):

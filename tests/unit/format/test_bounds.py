@@ -78,12 +78,18 @@ def test_nested_lists_do_not_exhaust_the_stack(row):
     nested = []
     for _ in range(100_000):
         nested = [nested]
-    check_extent(row | {"codec": nested})
+    with pytest.raises(EnvelopeError, match="characters besides its payload"):
+        check_extent(row | {"codec": nested})
 
 
 def test_a_payload_that_a_row_carries_does_not_count(row):
     row = {name: part for name, part in row.items() if name != "at"}
     check_extent(row | {"inline": "A" * (MAX_ROW_CHARACTERS * 2)})
+
+
+def test_a_payload_that_is_no_text_counts(row):
+    with pytest.raises(EnvelopeError, match="characters besides its payload"):
+        check_extent(row | {"inline": [[]] * MAX_ROW_CHARACTERS})
 
 
 def test_no_long_text_stays_in_memory():

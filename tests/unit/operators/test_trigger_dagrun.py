@@ -274,6 +274,13 @@ class TestHandOversThatFail:
             execute(trigger_run_id="run-7", skip_when_already_exists=skip)
         assert world.withdrawn == [ME]
 
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_only_a_run_of_its_own_is_reset(self, execute, world, is_there):
+        if is_there:
+            world.confs["run-7"] = {CONF_KEY: to_pointer(ME)}
+        execute(trigger_run_id="run-7", reset_dag_run=True)
+        assert [request.reset_dag_run for request in world.requests] == [is_there]
+
     def test_what_cannot_be_collected_is_not_retried(self, execute, mocker):
         mocker.patch.object(outputs, "collect_one", side_effect=HandOverError("not pushed"))
         with pytest.raises(HandOverError, match="not pushed") as refusal:

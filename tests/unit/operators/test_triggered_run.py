@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import (
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, to_pointer
 from airflow_provider_exclusive.exceptions import HandOverError
 from airflow_provider_exclusive.operators import triggered_run
+from airflow_provider_exclusive.operators.triggered_run import Found
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from tests.unit.operators.requests import request
 
@@ -95,7 +96,7 @@ class TestARunOfSomebodyElse:
     def test_it_fails_the_task_without_a_retry(self, runs):
         runs["child", "run-7"] = {}
         with pytest.raises(AirflowFailException) as refusal:
-            triggered_run.exists(request(), ME)
+            triggered_run.find(request(), ME)
         assert str(refusal.value) == (
             "Could not trigger run run-7 of child: it exists already. Use another trigger_run_id."
         )
@@ -104,22 +105,22 @@ class TestARunOfSomebodyElse:
     def test_so_does_one_of_another_task_instance(self, runs, other):
         runs["child", "run-7"] = conf_by(other)
         with pytest.raises(AirflowFailException, match="exists already"):
-            triggered_run.exists(request(), ME)
+            triggered_run.find(request(), ME)
 
     def test_it_skips_the_task_if_asked_to(self, runs):
         runs["child", "run-7"] = {}
         with pytest.raises(AirflowSkipException, match="Skipped, because run run-7 of child exists already"):
-            triggered_run.exists(request(skip_when_already_exists=True), ME)
+            triggered_run.find(request(skip_when_already_exists=True), ME)
 
     def test_one_triggered_by_hand_is_never_reset(self, runs):
         runs["child", "run-7"] = {"by": "hand"}
         with pytest.raises(HandOverError, match="was not triggered by an ExclusiveTriggerDagRunOperator, so it"):
-            triggered_run.exists(request(reset_dag_run=True), ME)
+            triggered_run.find(request(reset_dag_run=True), ME)
 
     def test_one_of_another_trigger_is_never_reset(self, runs):
         runs["child", "run-7"] = conf_by(OTHERS[2])
         with pytest.raises(HandOverError, match=r"triggered by etl\.another \(run run-1\)") as refusal:
-            triggered_run.exists(request(reset_dag_run=True, skip_when_already_exists=True), ME)
+            triggered_run.find(request(reset_dag_run=True, skip_when_already_exists=True), ME)
         assert "Use another trigger_run_id, or delete that run." in str(refusal.value)
 
 
@@ -129,23 +130,23 @@ class TestARunOfAnEarlierTry:
     def test_another_conf_is_refused(self, runs, then, now, reset):
         runs["child", "run-7"] = conf_by(EARLIER_TRY, **then)
         with pytest.raises(HandOverError, match="with another conf, and Airflow never changes the conf of a run"):
-            triggered_run.exists(request(conf=now, reset_dag_run=reset), ME)
+            triggered_run.find(request(conf=now, reset_dag_run=reset), ME)
 
     @pytest.mark.parametrize("conf", [None, {}, {"a": 1}])
     def test_it_is_taken_over(self, runs, conf):
         runs["child", "run-7"] = conf_by(EARLIER_TRY, **(conf or {}))
-        assert triggered_run.exists(request(conf=conf), ME) is True
+        assert triggered_run.find(request(conf=conf), ME) is Found.TO_USE
 
     def test_what_openlineage_adds_may_differ(self, runs):
         runs["child", "run-7"] = conf_by(EARLIER_TRY, openlineage={"parentRunId": "1"})
-        assert triggered_run.exists(request(conf={"openlineage": {"parentRunId": "2"}}), ME) is True
+        assert triggered_run.find(request(conf={"openlineage": {"parentRunId": "2"}}), ME) is Found.TO_USE
 
     def test_it_is_triggered_again_if_it_is_to_be_reset(self, runs):
         runs["child", "run-7"] = conf_by(EARLIER_TRY)
-        assert triggered_run.exists(request(reset_dag_run=True), ME) is False
+        assert triggered_run.find(request(reset_dag_run=True), ME) is Found.TO_RESET
 
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_run_that_is_not_there_does_not_exist(runs, reset):
     runs["child", "another"] = runs["another", "run-7"] = {}
-    assert triggered_run.exists(request(reset_dag_run=reset), ME) is False
+    assert triggered_run.find(request(reset_dag_run=reset), ME) is Found.NOTHING

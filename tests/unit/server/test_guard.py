@@ -47,7 +47,13 @@ def test_a_write_by_nobody_known_is_refused(check, requesting):
     assert refusal_of(check) == "unknown-task"
 
 
-@pytest.mark.parametrize("map_index", ["", "x", "1.5", "-1 or 1", "null"])
+@pytest.mark.parametrize("other", [{"run_id": "a\0b"}, {"task_id": "\udc80"}, {"dag_id": ""}])
+def test_a_name_that_no_database_takes_is_refused(check, requesting, producer, other):
+    requesting(producer, method="POST")
+    assert refusal_of(check, **other) == "malformed-request"
+
+
+@pytest.mark.parametrize("map_index", ["", "x", "1.5", "-1 or 1", "null", str(2**31), str(-(2**63))])
 def test_a_write_with_an_invalid_map_index_is_refused(check, requesting, producer, map_index):
     requesting(producer, method="POST")
     assert refusal_of(check, map_index=map_index) == "malformed-request"

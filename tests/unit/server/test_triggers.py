@@ -10,6 +10,8 @@ from fastapi import HTTPException
 
 from airflow_provider_exclusive.access.hand_over import CONF_KEY, to_pointer
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.server import callers
+from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.triggers import create_trigger
 
 TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
@@ -54,6 +56,17 @@ def test_nobody_else_may_point_to_it(triggered, requesting, trail, caller):
 def test_what_is_no_pointer_is_refused_under_its_key(triggered, requesting, pointer):
     requesting(TRIGGER)
     assert "use another key" in refusal_of(triggered, {CONF_KEY: pointer})["message"]
+
+
+def test_a_task_that_has_ended_may_not(triggered, requesting):
+    requesting(TRIGGER, is_live=False)
+    assert refusal_of(triggered, {CONF_KEY: to_pointer(TRIGGER)})["reason"] == "task-has-ended"
+
+
+def test_an_earlier_try_may_not(triggered, requesting, mocker):
+    requesting(TRIGGER)
+    mocker.patch.object(callers, "find_writer", return_value=(Caller(TRIGGER, 1, is_live=True), {"a later try"}))
+    assert refusal_of(triggered, {CONF_KEY: to_pointer(TRIGGER)})["reason"] == "superseded-try"
 
 
 def test_its_own_task_may(triggered, requesting, session):
