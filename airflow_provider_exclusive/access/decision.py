@@ -56,7 +56,8 @@ def decide(
     if reader is None:
         raise AccessDeniedError(
             f"Access to {what} denied: this process has no running task instance, so the reader is unknown. Pull the "
-            "value in a task and pass it on (a subprocess, or a thread pool in another process, has no task instance).",
+            "value in a task and pass it on (a subprocess, a thread pool in another process and the callback of a Dag "
+            "have no task instance).",
             reason="unknown-reader",
         )
     search = _Search(reference, hand_overs)

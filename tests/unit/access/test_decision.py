@@ -28,6 +28,7 @@ def reference(producer, scope):
 def test_an_unknown_reader_is_denied(reference):
     with pytest.raises(AccessDeniedError, match="this process has no running task instance") as denial:
         decision.decide(None, reference)
+    assert "the callback of a Dag" in str(denial.value)
     assert denial.value.reason == "unknown-reader"
 
 
