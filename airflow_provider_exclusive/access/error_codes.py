@@ -17,10 +17,9 @@ from airflow_provider_exclusive.exceptions import (
     HandOverWithdrawnError,
     UnknownKeyError,
 )
+from airflow_provider_exclusive.format.reference import NO_PRIVATE_KEY, UNKNOWN_KEY
 
-NO_PRIVATE_KEY: Final = "no-private-key"
 NOT_ATTACHED: Final = "plugin-not-attached"
-UNKNOWN_KEY: Final = "unknown-key"
 INVALID: Final = "sealed-key-refused"
 WITHDRAWN: Final = "hand-over-withdrawn"
 PROBED: Final = "exclusive-probe"

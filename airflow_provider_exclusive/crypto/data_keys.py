@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_data_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
-from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.format.reference import NO_PRIVATE_KEY, SUPERSEDED, UNKNOWN_KEY, Reference
 
 
 class DataKeys(ABC):
@@ -119,20 +119,19 @@ def missing_plugin(symptom: str) -> ConfigurationError:
 
 def _not_opened(reference: Reference, reason: str | None) -> ConfigurationError | EnvelopeError:
     clear = f"clear and re-run task {reference.producer.task_id!r} of that run"
-    match reason:
-        case "unknown-key":
-            return UnknownKeyError(
-                f"This value is sealed under key {reference.key_id!r}, which the API server does not hold. Add the old "
-                f"private key there, at the end of [exclusive] private_key, or {clear}.",
-                key_id=reference.key_id,
-            )
-        case "no-private-key":
-            return missing_private_key("it could not open this value")
-        case "superseded-try":
-            return EnvelopeError(
-                f"The output {reference.key!r} of {reference.producer} was written by an earlier try of that task, and "
-                f"counts no longer. To write it again, {clear}."
-            )
+    if reason == UNKNOWN_KEY:
+        return UnknownKeyError(
+            f"This value is sealed under key {reference.key_id!r}, which the API server does not hold. Add the old "
+            f"private key there, at the end of [exclusive] private_key, or {clear}.",
+            key_id=reference.key_id,
+        )
+    if reason == NO_PRIVATE_KEY:
+        return missing_private_key("it could not open this value")
+    if reason == SUPERSEDED:
+        return EnvelopeError(
+            f"The output {reference.key!r} of {reference.producer} was written by an earlier try of that task, and "
+            f"counts no longer. To write it again, {clear}."
+        )
     return EnvelopeError(
         f"The API server could not open the output {reference.key!r} of {reference.producer}: its row is not what the "
         f"producer wrote. Find out who can write there, and {clear}."

@@ -46,6 +46,13 @@ _LOGS: Final = "logs"
 _MASKED: Final = "masked"
 _ANSWER: Final = "data_key"
 _NOT_OPENED: Final = "not_opened"
+
+NO_PRIVATE_KEY: Final = "no-private-key"
+UNKNOWN_KEY: Final = "unknown-key"
+SUPERSEDED: Final = "superseded-try"
+ALTERED: Final = "altered"
+"""Why the API server did not open a reference; the first three are also reasons of its refusals."""
+
 _PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
 _CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
 _OPEN_SCOPE: Final = "*"
@@ -58,7 +65,8 @@ class ServerAnswer:
     What the API server returned with a reference.
 
     :param data_key: the data key, if the reader may have it; None if the reference cannot be opened.
-    :param not_opened: a stable word for why it cannot be opened.
+    :param not_opened: why it cannot be opened: :data:`NO_PRIVATE_KEY`, :data:`UNKNOWN_KEY`, :data:`SUPERSEDED` or
+        :data:`ALTERED`.
     """
 
     data_key: bytes | None = field(repr=False)

@@ -12,13 +12,17 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from airflow_provider_exclusive.access import decision, error_codes
+from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.data_keys import missing_private_key
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import (
+    ALTERED,
+    NO_PRIVATE_KEY,
+    SUPERSEDED,
+    UNKNOWN_KEY,
     Reference,
     ServerAnswer,
     holds_sealed_key,
@@ -29,8 +33,6 @@ from airflow_provider_exclusive.format.reference import (
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
-SUPERSEDED: Final = "superseded-try"
-ALTERED: Final = "altered"
 _SHOWN_CHARACTERS: Final = 64
 
 
@@ -140,14 +142,14 @@ class Decisions:
     def _unwrap(self, reference: Reference, request: ReadRequest) -> ServerAnswer:
         """Return the data key, or why there is none; the scope may still forbid it."""
         if self.keyring is None:
-            return ServerAnswer(None, error_codes.NO_PRIVATE_KEY)
+            return ServerAnswer(None, NO_PRIVATE_KEY)
         if reference.sealed_key is not None or not request.at.covers(reference.coordinate):
             return ServerAnswer(None, ALTERED)
         try:
             context = reference.context()
             return ServerAnswer(self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context))
         except UnknownKeyError:
-            return ServerAnswer(None, error_codes.UNKNOWN_KEY)
+            return ServerAnswer(None, UNKNOWN_KEY)
         except EnvelopeError:
             return ServerAnswer(None, ALTERED)
 
