@@ -198,7 +198,7 @@ class ExclusiveStore:
             )
 
     def _check_expiry(self, reference: Reference) -> None:
-        if reference.expires_at is not None and datetime.fromisoformat(reference.expires_at) <= self.clock():
+        if reference.is_expired(self.clock()):
             raise PayloadNotFoundError(
                 f"{_describe(reference)} expired at {reference.expires_at}. {_cure(reference)} To keep "
                 "values longer, raise [exclusive] ttl_seconds."
@@ -242,11 +242,23 @@ def purge(driver: StorageDriver, at: str, *, owner: Coordinate) -> None:
     :param owner: the XCom that is being cleared.
     :raises StorageError: if the store cannot remove the payload.
     """
-    kind, _, location = at.partition(":")
-    if kind == driver.type and is_own_object_key(location, owner):
-        driver.delete(location)
+    key = own_object_key(driver, at, owner=owner)
+    if key is not None:
+        driver.delete(key)
     else:
         log.warning("Not purging %r: it is not a payload of %s.", at, owner)
+
+
+def own_object_key(driver: StorageDriver, at: str, *, owner: Coordinate) -> str | None:
+    """
+    Return the object key in ``at``, the location that a reference names, or None if it is elsewhere.
+
+    A row can be edited, so no other key than that of the XCom itself is worth anything.
+
+    :param owner: the XCom whose payload it is to be.
+    """
+    kind, _, location = at.partition(":")
+    return location if kind == driver.type and is_own_object_key(location, owner) else None
 
 
 def _location(at: str) -> str:

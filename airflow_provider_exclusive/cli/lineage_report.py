@@ -145,8 +145,7 @@ def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any], n
         return Output(producer, key, "misplaced", reference)
     if reference.sealed_key is not None:
         return Output(producer, key, "sealed_key", reference)
-    is_expired = reference.expires_at is not None and datetime.fromisoformat(reference.expires_at) <= now
-    return Output(producer, key, "expired" if is_expired else SEALED, reference)
+    return Output(producer, key, "expired" if reference.is_expired(now) else SEALED, reference)
 
 
 def _read_extra(text: str | None) -> dict[str, Any]:

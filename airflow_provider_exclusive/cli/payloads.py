@@ -12,7 +12,7 @@ from airflow_provider_exclusive.exceptions import ConfigurationError, StorageErr
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.object_keys import is_own_object_key
+from airflow_provider_exclusive.store import own_object_key
 
 GONE: Final = "payload gone"
 _LOOKED_FOR: Final = 1000
@@ -41,10 +41,9 @@ def _look_for(stored: Mapping[int, Reference], driver: StorageDriver | Configura
         raise driver
     if isinstance(driver, FilesDriver) and not driver.root.is_dir():
         raise StorageError(f"there is no directory {driver.root} on this machine.")
-    # A row can be edited, so no other key than the output's own is looked for.
-    located = ((place, reference.coordinate, str(reference.at).partition(":")) for place, reference in stored.items())
-    own = {
-        place: key for place, xcom, (kind, _, key) in located if kind == driver.type and is_own_object_key(key, xcom)
-    }
-    keys = dict(islice(own.items(), _LOOKED_FOR))
+    located = (
+        (place, own_object_key(driver, str(reference.at), owner=reference.coordinate))
+        for place, reference in stored.items()
+    )
+    keys = dict(islice(((place, key) for place, key in located if key is not None), _LOOKED_FOR))
     return dict(zip(keys, driver.contains_many(list(keys.values())), strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
@@ -114,6 +115,10 @@ class Reference:
     def coordinate(self) -> Coordinate:
         """The coordinate that its row was written to."""
         return Coordinate.of(self.producer, self.key)
+
+    def is_expired(self, now: datetime) -> bool:
+        """Return whether the payload is no longer kept at ``now``, which has a time zone."""
+        return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now
 
     def context(self) -> bytes:
         """

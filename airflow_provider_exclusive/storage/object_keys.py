@@ -23,6 +23,9 @@ _UNREADABLE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _RANDOM_END: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?")
 
+ROOT: Final = "v1/"
+"""What every object key starts with."""
+
 
 def is_object_key(key: str) -> bool:
     """Return whether ``key`` is a relative path of URL-safe segments."""
@@ -65,7 +68,7 @@ def object_prefix(xcom: Coordinate) -> str:
     parts = (xcom.dag_id, xcom.run_id, xcom.task_id, xcom.map_index, xcom.key)
     encoded = (str(part).encode("utf-8", "surrogatepass") for part in parts)
     digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in encoded)).hexdigest()[:32]
-    return f"v1/{_readable(str(xcom.dag_id))}/{_readable(str(xcom.task_id))}/{digest}/"
+    return f"{ROOT}{_readable(str(xcom.dag_id))}/{_readable(str(xcom.task_id))}/{digest}/"
 
 
 def is_own_object_key(location: str, xcom: Coordinate) -> bool:
@@ -73,6 +76,11 @@ def is_own_object_key(location: str, xcom: Coordinate) -> bool:
     # In full, not by its prefix: "<prefix>../…" would lead a driver out of it.
     prefix = object_prefix(xcom)
     return location.startswith(prefix) and _RANDOM_END.fullmatch(location, len(prefix)) is not None
+
+
+def dag_in(key: str) -> str:
+    """Return the Dag id that an object key names: at most 80 characters, unusual ones replaced by ``_``."""
+    return key.removeprefix(ROOT).partition("/")[0]
 
 
 def _readable(name: str) -> str:

@@ -8,8 +8,8 @@ from typing import Final
 
 from airflow_provider_exclusive.exceptions import StorageError
 from airflow_provider_exclusive.storage.base import StorageDriver
+from airflow_provider_exclusive.storage.object_keys import ROOT, dag_in
 
-_PREFIX: Final = "v1/"
 _SAMPLED: Final = 50_000
 _NAMED: Final = 5
 
@@ -19,8 +19,8 @@ def describe_usage(driver: StorageDriver) -> str:
     sizes: Counter[str] = Counter()
     objects = 0
     try:
-        for stored in islice(driver.scan(_PREFIX), _SAMPLED):
-            sizes[stored.key.split("/")[1]] += stored.size
+        for stored in islice(driver.scan(ROOT), _SAMPLED):
+            sizes[dag_in(stored.key)] += stored.size
             objects += 1
     except StorageError as failure:
         return f"Which Dags fill it is unknown, because its objects cannot be listed: {failure}"
