@@ -7,15 +7,15 @@ value itself, a part of one, and a text that contains an opened text of some len
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import tzinfo
 from enum import Enum
 from typing import Any, Final
 
 from airflow_provider_exclusive.exceptions import ScopeError
+from airflow_provider_exclusive.execution_time.parts import parts_of
 from airflow_provider_exclusive.execution_time.running_task import Opened
 
-_SEQUENCES: Final = (list, tuple, set, frozenset)
 _CACHED_INTEGERS: Final = range(-5, 257)
 _LEAST_TEXT: Final = 16
 """Characters; that a text contains a shorter one may be an accident."""
@@ -29,9 +29,9 @@ def refuse_opened_values(arguments: Any, opened: Iterable[Opened]) -> None:
     :raises ScopeError: naming the input that one of them contains, but not its value.
     """
     inputs = list(opened)
-    parts = {id(part): entry for entry in inputs for part in _parts(entry.value) if _is_unique(part)}
+    parts = {id(part): entry for entry in inputs for part in parts_of(entry.value) if _is_unique(part)}
     texts = [entry for entry in inputs if isinstance(entry.value, str) and len(entry.value) >= _LEAST_TEXT]
-    for argument in _parts(arguments):
+    for argument in parts_of(arguments):
         found = parts.get(id(argument)) or next((entry for entry in texts if _contains(argument, entry.value)), None)
         if found is not None:
             raise ScopeError(
@@ -39,21 +39,6 @@ def refuse_opened_values(arguments: Any, opened: Iterable[Opened]) -> None:
                 f"{found.task_id}[{found.key!r}], which Airflow would store in its database in plain text. Remove it "
                 "from defer(kwargs=…), and pull it again after resuming."
             )
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """Yield ``value`` and everything in it, each object once, but not the keys of mappings."""
-    waiting, seen = [value], set()
-    while waiting:
-        part = waiting.pop()
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield part
-        if isinstance(part, Mapping):
-            waiting.extend(part.values())
-        elif isinstance(part, _SEQUENCES):
-            waiting.extend(part)
 
 
 def _is_unique(part: Any) -> bool:

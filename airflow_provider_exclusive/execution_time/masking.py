@@ -8,21 +8,21 @@ all of them, so only short texts, and not too many, can be masked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from airflow_provider_exclusive.execution_time.parts import parts_of
 
 log = logging.getLogger(__name__)
 
 MOST_TEXTS: Final = 100
 MOST_CHARACTERS: Final = 4096
-_SEQUENCES: Final = (list, tuple, set, frozenset)
 
 
 def mask(value: Any) -> None:
     """Let Airflow show ``***`` for ``value`` and the texts in it, in the logs of this task from now on."""
     from airflow.sdk.log import mask_secret
 
-    texts = list(dict.fromkeys(_texts(value)))
+    texts = list(dict.fromkeys(part for part in parts_of(value) if isinstance(part, str)))
     short: list[Any] = [text for text in texts if len(text) <= MOST_CHARACTERS][:MOST_TEXTS]
     if short:
         mask_secret(short)  # in one request to the supervisor, which writes the log
@@ -34,16 +34,3 @@ def mask(value: Any) -> None:
             MOST_TEXTS,
             MOST_CHARACTERS,
         )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts in ``value``, but not the keys of mappings; each container is searched once."""
-    waiting, seen = [value], set()
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, (Mapping, *_SEQUENCES)) and id(part) not in seen:
-            seen.add(id(part))
-            parts = part.values() if isinstance(part, Mapping) else part
-            waiting.extend(reversed(list(parts)))
