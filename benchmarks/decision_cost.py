@@ -29,11 +29,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from benchmarks.decision_server import DECISIONS, TIMES, api_server
 from stack.postgres import postgres_server
 
@@ -92,7 +92,6 @@ def prepare(home: Path, database: str) -> None:
 
 def run_dag() -> tuple[str, dict[str, str]]:
     """Run the Dag once; return its run id and a token for each of the two readers, which are then set to running."""
-    from airflow.api_fastapi.execution_api import app
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -104,11 +103,10 @@ def run_dag() -> tuple[str, dict[str, str]]:
         readers = session.scalars(
             select(TaskInstance).where(TaskInstance.task_id.in_(["reader", "handed_reader"]))
         ).all()
-        generator: Any = app._jwt_generator  # noqa: SLF001  # Airflow's own way to sign a token; it has no public one
         tokens = {}
         for reader in readers:
             reader.state = "running"
-            tokens[reader.task_id] = generator().generate({"sub": str(reader.id), "scope": "execution"})
+            tokens[reader.task_id] = mint_token(reader.id)
         return str(run.run_id), tokens
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from benchmarks.payloads import text
 from benchmarks.probe import SIDES, THEIRS
 
@@ -25,7 +26,6 @@ SIZES: Final = (64, 2048)
 
 def push(dag_id: str, run_id: str, api_server_url: str) -> None:
     """Push one value of each size on each side for every task instance of :data:`TASK` in a run."""
-    from airflow.api_fastapi.execution_api import app
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -33,11 +33,9 @@ def push(dag_id: str, run_id: str, api_server_url: str) -> None:
     of_run = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == TASK)
     with create_session() as session:
         found = session.execute(select(TaskInstance.id, TaskInstance.map_index).where(*of_run)).all()
-    create_generator: Any = app._jwt_generator  # noqa: SLF001  # Airflow's own way to sign; it has no public one
-    generator = create_generator()
     with httpx.Client(base_url=api_server_url, timeout=60, trust_env=False) as client:
         for ti_id, map_index in found:
-            token = generator.generate({"sub": str(ti_id), "scope": "execution"})
+            token = mint_token(ti_id)
             for key, row in _rows(dag_id, run_id, map_index, str(ti_id)).items():
                 path = f"/execution/xcoms/{dag_id}/{quote(run_id, safe='')}/{TASK}/{key}"
                 headers = {"Authorization": f"Bearer {token}"}

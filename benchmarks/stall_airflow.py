@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import psutil
 
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.sealing import KEY_BYTES
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
@@ -165,20 +166,17 @@ def run_dag() -> str:
 
 def find_tasks(dag_id: str, run_id: str) -> dict[str, Task]:
     """See :data:`Find`."""
-    from airflow.api_fastapi.execution_api import app
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    generator: Any = app._jwt_generator  # noqa: SLF001  # Airflow's own way to sign a token; it has no public one
-    generate = generator().generate
     of_run = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
     tasks = {}
     with create_session() as session:
         for one in session.scalars(select(TaskInstance).where(*of_run)):
             one.state = "running"
             identity = TaskIdentity(dag_id, run_id, one.task_id, one.map_index, str(one.id))
-            tasks[one.task_id] = Task(identity, generate({"sub": str(one.id), "scope": "execution"}))
+            tasks[one.task_id] = Task(identity, mint_token(one.id))
     return tasks
 
 

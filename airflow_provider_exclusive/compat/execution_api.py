@@ -229,15 +229,16 @@ def find_stats() -> Any:
     return stats
 
 
-def mint_token() -> str:
+def mint_token(ti_id: object = None) -> str:
     """
-    Sign a token as the API server does for a task, for a task instance that does not exist.
+    Sign a token as the API server does for a task.
 
     Airflow has no public way to do that. Guarded by row 13 of ``docs/airflow-facts.md``.
 
+    :param ti_id: the id of the task instance; without it, that of one that does not exist.
     :raises ValueError: if this process has no secret to sign with.
     """
     from airflow.api_fastapi.execution_api import app
 
     generator: Any = app._jwt_generator  # noqa: SLF001
-    return str(generator().generate({"sub": str(uuid.uuid4()), "scope": "execution"}))
+    return str(generator().generate({"sub": str(ti_id or uuid.uuid4()), "scope": "execution"}))
