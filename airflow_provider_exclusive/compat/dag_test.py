@@ -1,7 +1,7 @@
 """
 What is private in ``dag.test()``, which runs one Dag in the calling process; ``airflow tasks test`` runs a task alike.
 
-Neither starts a scheduler, so a run that a task triggers stays queued unless it is run from here. Guarded by row 42
+Neither starts a scheduler, so a run that a task triggers stays queued unless it is run from here. Guarded by row 43
 of ``docs/airflow-facts.md``.
 """
 
@@ -35,14 +35,13 @@ def add_dag(dag: Any) -> None:
     :param dag: an ``airflow.sdk.DAG``, which need not be in a Dag bundle.
     :raises AirflowClusterPolicyViolation: if the parse check refuses it.
     """
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 
-    manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
-    manager.sync_bundles_to_db()
+    bundles = _bundle_manager()
+    bundles.sync_bundles_to_db()
     bag: Any = BundleDagBag(dag_folder=dag.fileloc, collect_dags=False, bundle_path=Path(dag.fileloc).parent)
     bag.bag_dag(dag)
-    sync_bag_to_db(bag, _bundles()[0].name, None)
+    sync_bag_to_db(bag, next(iter(bundles.get_all_dag_bundles())).name, None)
     _added[dag.dag_id] = dag
 
 
@@ -159,10 +158,13 @@ def _parse_bundles() -> Iterator[Any]:
 
 
 def _bundles() -> list[Any]:
+    return list(_bundle_manager().get_all_dag_bundles())
+
+
+def _bundle_manager() -> Any:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
-    return list(manager.get_all_dag_bundles())
+    return DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's class has no annotations
 
 
 def _describe_errors(bag: Any) -> Iterator[str]:

@@ -139,10 +139,7 @@ class Keyring:
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
         :raises EnvelopeError: if the sealed key was not sealed to it for ``context``.
         """
-        key = self._find(
-            key_id,
-            _UNKNOWN_PUBLIC_KEY,
-        )
+        key = self._find(key_id, _UNKNOWN_PUBLIC_KEY)
         try:
             data_key = _SEALED_KEY_SUITE.decrypt(sealed_key, key.exchange_key, _sealed_key_context(key_id, context))
         except (InvalidTag, ValueError) as failure:

@@ -36,6 +36,7 @@ NOT_ATTACHED_BECAUSE: Final = "not attached: "
 """How the header of a plugin that could not attach begins; the reason follows."""
 
 _MAX_HEADER_BYTES: Final = 500
+_NOT_YET: Final = "it has not seen the application yet"
 
 
 class ExclusiveMiddleware:
@@ -47,25 +48,24 @@ class ExclusiveMiddleware:
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
-        self._is_attached: bool | None = None
-        self._why_not: str | None = "it has not seen the application yet"
+        self._why_not: str | None = _NOT_YET
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if self._is_attached is None and "app" in scope:
+        if self._why_not is _NOT_YET and "app" in scope:
             self._why_not = attach(scope["app"])
-            self._is_attached = self._why_not is None
         if _is_about_xcoms(scope):
             await self._answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(PROBE_HEADER, b"attached" if self._is_attached else _not_attached_header(self._why_not))]
+        why_not = self._why_not
+        headers = [(PROBE_HEADER, b"attached" if why_not is None else _not_attached_header(why_not))]
         response = _Response(scope, send, headers)
         await self._app(scope, receive, response.receive_message)
         if response.is_refused:
-            refusal = _UNKNOWN_ROUTE if self._is_attached else _not_attached(self._why_not)
+            refusal = _UNKNOWN_ROUTE if why_not is None else _not_attached(why_not)
             log.error("Refused %s %s: %s", scope["method"], scope["path"], refusal.message)
             metrics.count(audit.DENIED, refusal.reason)
             await _send_json(send, refusal, headers)
@@ -88,7 +88,7 @@ _UNKNOWN_ROUTE: Final = _Refusal(
 )
 
 
-def _not_attached(why: str | None) -> _Refusal:
+def _not_attached(why: str) -> _Refusal:
     return _Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE,
         NOT_ATTACHED,
@@ -98,7 +98,7 @@ def _not_attached(why: str | None) -> _Refusal:
     )
 
 
-def _not_attached_header(why: str | None) -> bytes:
+def _not_attached_header(why: str) -> bytes:
     # What tasks may know of it, too: a version that Airflow tells everybody, and names of its functions.
     printable = " ".join(f"{NOT_ATTACHED_BECAUSE}{why}".split())
     return printable.encode("ascii", "replace")[:_MAX_HEADER_BYTES]

@@ -266,7 +266,7 @@ class TestARouteThatIsNotKnown:
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
 
         app = ExclusiveMiddleware(later_airflow)
-        app._is_attached = True
+        app._why_not = None
         return TestClient(app).get("/execution/xcoms/d/r/t/k/in-a-new-way")
 
     @pytest.mark.parametrize("chunks", [1, 2])
