@@ -71,8 +71,9 @@ def decide(
         )
     raise AccessDeniedError(
         f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
-        f"{reader.named_by(reference.producer)} to the consumers of {reference.producer.task_id!r}, then clear and "
-        f"re-run {reference.producer.task_id!r}{_other_way(reader, reference)}."
+        f"{reader.named_by(reference.producer)} to the consumers of {reference.key!r} in "
+        f"{reference.producer.task_id!r}, then clear and re-run {reference.producer.task_id!r}"
+        f"{_other_way(reader, reference)}."
     )
 
 

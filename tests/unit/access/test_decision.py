@@ -37,7 +37,8 @@ def test_a_denied_task_is_told_who_may_read_and_what_to_do(reference):
     with pytest.raises(AccessDeniedError) as denial:
         decision.decide(intruder, reference)
     assert denial.value.reason == "not-in-scope"
-    for part in ("etl.intruder[3] (run run-1)", "'frame'", "etl.load (run run-1)", "add 'intruder' to the consumers"):
+    cure = "add 'intruder' to the consumers of 'frame' in 'extract', then clear and re-run 'extract'"
+    for part in ("etl.intruder[3] (run run-1)", "'frame'", "etl.load (run run-1)", cure):
         assert part in str(denial.value)
 
 
