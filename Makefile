@@ -1,4 +1,5 @@
-# A fresh machine needs Python >= 3.11, make and a network; everything else is fetched into this folder.
+# A fresh machine needs Python >= 3.11, make and a network. Python packages are installed only into this folder;
+# `make servers` installs what else is missing for the whole system.
 # `make test AIRFLOW=3.4.0b2` and the like work in a virtual environment of their own.
 
 AIRFLOW ?= 3.3.2

@@ -1,7 +1,7 @@
 """
-``python -m benchmarks.tables``: print the published figures as the tables of README and ``docs/performance.md``.
+``python -m benchmarks.tables``: print the published figures as the tables of ``docs/performance.md``.
 
-A test checks both pages against them.
+A test checks the page against them.
 """
 
 from __future__ import annotations

@@ -14,12 +14,9 @@ from stack.environment import clean_environment
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-(TEN_LINES,) = re.findall(
-    r"^```py\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
-)
-(PAGE,) = re.findall(
-    r"^```python\n(.*?)^```", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
-)
+TESTING = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+TEN_LINES, *_ = re.findall(r"^```py\n(.*?)^```", TESTING, flags=re.DOTALL | re.MULTILINE)
+(PAGE,) = re.findall(r"^```python\n(.*?)^```", TESTING, flags=re.DOTALL | re.MULTILINE)
 
 PAIR = """
 from airflow.sdk import dag

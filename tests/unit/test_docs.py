@@ -112,6 +112,32 @@ class TestFigures:
     def test_a_page_shows_what_was_measured(self, page, make):
         assert make(results.read_published()) in (ROOT / page).read_text(encoding="utf-8")
 
+    def test_the_readme_rounds_what_was_measured(self):
+        measured = results.read_published()["stacks"]
+        cost = {  # of this provider in relation to Airflow's own backend, with files and in Redis
+            (value, direction): [
+                ours / own
+                for own, ours in (results.medians(measured[stack]["payloads"][value][direction]) for stack in "de")
+            ]
+            for value, found in measured["e"]["payloads"].items()
+            if not found["refusals"]
+            for direction in results.DIRECTIONS
+        }
+        small = [cost.pop((value, way)) for value in ("text-64", "text-10k") for way in results.DIRECTIONS]
+        push, pull = (cost.pop(("text-100k", direction)) for direction in results.DIRECTIONS)
+        del cost["rows", "push"], cost["rows", "pull"]  # less than 1 MB
+        mapped = measured["e"]["mapped"]
+
+        assert "up to 10 kB take up to a quarter longer" in README
+        assert max(map(max, small)) <= 1.25
+        assert "100 kB take about as long to push, and a fifth less to pull" in README
+        assert [round(ratio, 1) for ratio in (*push, *pull)] == [1.0, 1.0, 0.8, 0.8]
+        assert "1 MB or more take less than half the time" in README
+        assert max(map(max, cost.values())) < 0.5
+        assert "takes 0.3 s instead of 0.05 s or less" in README
+        assert [round(mapped[size]["theirs"]["median"], -2) for size in ("64", "2048")] == [300, 300]
+        assert [round(mapped[size]["own"]["median"]) for size in ("64", "2048")] == [19, 54]
+
 
 class TestNames:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -197,8 +223,9 @@ class TestExamples:
 
 
 class TestCommands:
-    def test_exported_settings_are_those_of_the_readme(self):
-        exported = dict(re.findall(r"^export AIRFLOW__(\w+)=(.*)$", CONFIGURATION, flags=re.MULTILINE))
+    @pytest.mark.parametrize("page", [README, CONFIGURATION], ids=["README", "configuration"])
+    def test_exported_settings_are_those_of_the_readme(self, page):
+        exported = dict(re.findall(r"^export AIRFLOW__(\w+)=(.*)$", page, flags=re.MULTILINE))
         (ini,) = re.findall(r"^```ini\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
         parser = configparser.ConfigParser()
         parser.read_string(ini)
