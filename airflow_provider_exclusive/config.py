@@ -96,7 +96,7 @@ def read_settings() -> Settings:
     """
     Read the whole section.
 
-    :raises ConfigurationError: naming the option that cannot be.
+    :raises ConfigurationError: naming the invalid option.
     """
     for option in DEFAULTS.keys() - set(_SENSITIVE):
         # Airflow ignores these forms there. Here that could mean to write into another store than was meant.
@@ -168,8 +168,8 @@ def _check_pair(settings: Settings, ring: Keyring) -> None:
     public = keyring.parse_key(settings.public_key, option="[exclusive] public_key")
     if keyring.PrivateKey.from_raw(public).public == ring.keys[0].raw:
         raise ConfigurationError(
-            "[exclusive] private_key and [exclusive] public_key are in each other's place: exchange them. If the "
-            "private half was handed out as the public one, make a new pair: airflow exclusive keygen.",
+            "[exclusive] private_key and [exclusive] public_key are swapped. Swap them back. If the private key was "
+            "given to workers as their public key, create a new pair: airflow exclusive keygen.",
             option="[exclusive] public_key",
         )
     if public != ring.keys[0].public:
@@ -224,8 +224,8 @@ def _read(section: str, option: str, *, fallback: Any = "") -> str:
         content = _conf().get(section, option, fallback=fallback)
     except Exception as failure:  # the command of a "_cmd" form, a secrets backend: they raise whatever they like
         raise ConfigurationError(
-            f"[{section}] {option} cannot be read ({type(failure).__name__}). Run what its _cmd form names by hand, "
-            "or look its _secret up in the secrets backend; the error's cause says what failed.",
+            f"[{section}] {option} cannot be read ({type(failure).__name__}). Run the command of its _cmd form by "
+            "hand, or look up its _secret in the secrets backend. The cause of this error says what failed.",
             option=f"[{section}] {option}",
         ) from failure
     return "" if content is None else str(content).strip()

@@ -130,7 +130,7 @@ def _not_opened(reference: Reference, reason: str | None) -> ConfigurationError 
     if reason == SUPERSEDED:
         return EnvelopeError(
             f"The output {reference.key!r} of {reference.producer} was written by an earlier try of that task, and "
-            f"counts no longer. To write it again, {clear}."
+            f"is no longer valid. To write it again, {clear}."
         )
     return EnvelopeError(
         f"The API server could not open the output {reference.key!r} of {reference.producer}: its row is not what the "

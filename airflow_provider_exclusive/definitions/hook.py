@@ -127,7 +127,7 @@ def _parse(spec: Any, *, then: Any, codec: str | None, mask: Any) -> ScopeDeclar
     if codec is not None and codec not in CODECS:
         raise InvalidScopeError(
             f"codec={codec!r} is not the name of a codec; expected one of {', '.join(map(repr, CODECS))}. Only "
-            "'cloudpickle' has to be asked for; the others are chosen by the value's type."
+            "'cloudpickle' has to be named; the others are chosen by the value's type."
         )
     return ScopeDeclaration.parse(DOWNSTREAM if spec is None else spec)
 

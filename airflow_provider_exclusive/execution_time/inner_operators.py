@@ -55,6 +55,6 @@ def _begin(find_scope: Callable[[Any], Any], operator: Any) -> None:
 def _does_not_hold(inner: str, outer: str, declared_at: object) -> str:
     place = f" (declared at {declared_at})" if declared_at else ""
     return (
-        f"Task {outer!r} runs the operator {inner!r} inside, which was given a scope{place}. It would not hold: "
-        f"{outer!r} pushes what {inner!r} returns. Give the scope to {outer!r}, and remove it from {inner!r}."
+        f"Task {outer!r} runs the operator {inner!r} inside, which was given a scope{place}. That scope would have no "
+        f"effect: {outer!r} pushes what {inner!r} returns. Give the scope to {outer!r}, and remove it from {inner!r}."
     )

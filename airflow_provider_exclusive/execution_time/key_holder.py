@@ -25,7 +25,7 @@ def require(key_id: str) -> None:
     """
     held = _held_key_ids()
     if not held:
-        raise missing_private_key("nobody could ever open this value, and it was not stored")
+        raise missing_private_key("this value was not stored: nobody could ever open it")
     if key_id not in held:
         raise unknown_public_key(key_id, held=held)
 
@@ -34,5 +34,5 @@ def require(key_id: str) -> None:
 def _held_key_ids() -> tuple[str, ...]:
     key_ids = find_xcom(error_codes.PROBE_DAG, error_codes.HELD_KEYS)
     if not isinstance(key_ids, list):
-        raise missing_plugin("could open this value for nobody, so it was not stored")
+        raise missing_plugin("could never open this value, so it was not stored")
     return tuple(map(str, key_ids))

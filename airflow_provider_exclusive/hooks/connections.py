@@ -41,7 +41,7 @@ def create_driver(connection: Any) -> StorageDriver:
     """
     Build the driver for an Airflow connection of type ``exclusive``, or ``redis`` as its provider defines it.
 
-    :raises ConfigurationError: naming the connection and the field that cannot be.
+    :raises ConfigurationError: naming the connection and the invalid field.
     """
     if connection.conn_type not in _EXTRAS:
         raise _wrong(connection, "conn_type", f"{connection.conn_type!r}; expected {' or '.join(_EXTRAS)}")
@@ -81,7 +81,7 @@ def _driver_from_url(url: str, wrong: Callable[[str], ConfigurationError]) -> St
     parts = _split(url, wrong)
     if parts.scheme in ("redis", "rediss", "exclusive"):
         raise wrong(
-            "a Redis server. Make an Airflow connection of type 'exclusive' for it (such as "
+            "a Redis server. Create an Airflow connection of type 'exclusive' for it (such as "
             "exclusive://login:password@host:6379/0) and name that in [exclusive] conn_id"
         )
     if parts.password is not None:
@@ -104,7 +104,7 @@ def _split(url: str, wrong: Callable[[str], ConfigurationError]) -> SplitResult:
         _ = parts.port  # reading it checks it; a password with a slash in it ends up here
     except ValueError:
         # The parser's own message repeats what it could not read, so it is not even kept as the cause.
-        raise wrong("no well-formed URL; expected such as file:///absolute/path or s3://bucket/prefix") from None
+        raise wrong("not a valid URL; expected for example file:///path or s3://bucket/prefix") from None
     return parts
 
 
@@ -140,7 +140,8 @@ def _connect(settings: RedisSettings) -> Redis:
 
 def _redis_settings(connection: Any, extras: dict[str, Any]) -> RedisSettings:
     if _HOST_NAME.fullmatch(connection.host) is None:
-        raise _wrong(connection, "host", "no host name; expected such as redis.example.com, without port or path")
+        what = "not a host name; expected for example redis.example.com, without port or path"
+        raise _wrong(connection, "host", what)
     port, database = _port(connection), _database(connection, extras.pop("db", None))
     try:
         return RedisSettings(
@@ -178,7 +179,7 @@ def _database(connection: Any, extra: int | None) -> int:
 def _read_extras(connection: Any) -> dict[str, Any]:
     if not _is_json_object(connection.extra):
         # Airflow logs this and goes on with no extras at all: that would switch TLS off.
-        raise _wrong(connection, "extra", 'not a JSON object; expected such as {"ssl": true}')
+        raise _wrong(connection, "extra", 'not a JSON object; expected for example {"ssl": true}')
     model = _EXTRAS[connection.conn_type]
     # The connection form saves an empty field as None or as "".
     found = {

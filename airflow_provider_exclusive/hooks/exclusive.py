@@ -33,15 +33,15 @@ class ExclusiveHook(BaseHook):
         """
         Return a driver for the store.
 
-        :raises ConfigurationError: naming the connection that is not there, or the field of it that cannot be.
+        :raises ConfigurationError: naming the connection that does not exist, or its invalid field.
         """
         try:
             connection = self.get_connection(self.exclusive_conn_id)
         except AirflowNotFoundException as missing:
             raise ConfigurationError(
-                f"There is no connection {self.exclusive_conn_id!r}, which [exclusive] conn_id names. Make it (such as "
-                f"airflow connections add {self.exclusive_conn_id} --conn-type exclusive --conn-host redis.internal), "
-                "or unset conn_id.",
+                f"There is no connection {self.exclusive_conn_id!r}, which [exclusive] conn_id names. Create it, for "
+                f"example with: airflow connections add {self.exclusive_conn_id} --conn-type exclusive --conn-host "
+                "redis.internal; or unset conn_id.",
                 option="[exclusive] conn_id",
             ) from missing
         return connections.create_driver(connection)

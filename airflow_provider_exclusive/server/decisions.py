@@ -105,7 +105,7 @@ class Decisions:
         reference = Reference.from_row(row)
         _check_sealed_key(reference, writer, target)
         if self.keyring is None:
-            raise missing_private_key("nobody could ever open this value, and it was not stored")
+            raise missing_private_key("this value was not stored: nobody could ever open it")
         context = reference.context()
         sealed_key = reference.sealed_key or b""  # which does not open
         data_key = self.keyring.open_sealed_key(sealed_key, key_id=reference.key_id, context=context)

@@ -45,7 +45,8 @@ _ERRORS: Final = (
             *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN),
             *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
         ),
-        f"{_PROBLEM} Check that the disk or network share is healthy and the machine not exhausted; then retry.",
+        f"{_PROBLEM} Check that the disk or network share is healthy, and that the machine has free memory and file "
+        "handles; then retry.",
         StorageUnavailableError,
     ),
     Meaning(
@@ -195,7 +196,7 @@ class FilesDriver(StorageDriver):
                 return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
         if not self._root.is_dir():  # nothing ever prunes it
             raise StorageError(
-                f"Could not make the directory {self._root}: {os.strerror(errno.ENOENT)}. Name one that can be made in "
+                f"Could not create the directory {self._root}: {os.strerror(errno.ENOENT)}. Name another directory in "
                 "[exclusive] storage."
             )
         raise StorageUnavailableError(

@@ -41,7 +41,7 @@ def check_object_key(key: str) -> None:
     if not is_object_key(key):
         raise StorageError(
             f"Refusing the object key {key!r}: expected URL-safe segments joined by '/', none of them empty or "
-            "beginning with a dot. A reference was edited or damaged: clear the producer task to write it anew."
+            "beginning with a dot. A reference was edited or damaged: clear and re-run the producer task."
         )
 
 

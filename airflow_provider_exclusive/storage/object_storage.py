@@ -55,8 +55,8 @@ _ERRORS: Final = (
             "PermissionError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "SignError",
             "TokenRetrievalError", "GoogleAuthError", "Forbidden", "Unauthorized", "ClientAuthenticationError",
         ),
-        f"{_PROBLEM} Check the credentials of connection {{conn_id!r}}; they must allow to get, put, delete and list "
-        "objects there (list as well: without it, stores answer 'forbidden' for a missing object).",
+        f"{_PROBLEM} Check the credentials of connection {{conn_id!r}}; they must allow getting, putting, deleting "
+        "and listing objects there (without listing, stores answer 'forbidden' for a missing object).",
         StorageRefusedError,
     ),
     Meaning(
@@ -189,7 +189,7 @@ def installation_hint(protocol: str) -> str:
     """Return a sentence that says what to install for URLs of ``protocol``."""
     provider = _PROVIDERS.get(protocol)
     if provider is None:
-        return f"Install the Airflow provider that brings {protocol}:// URLs, or use another store."
+        return f"Install the Airflow provider that supports {protocol}:// URLs, or use another store."
     return f"Install what {protocol}:// needs: pip install {provider}."
 
 

@@ -108,7 +108,7 @@ class TestRefusals:
             ({"host": "server", "schema": "public"}, "field 'schema': 'public'; expected the number"),
             ({"host": "server", "extra": {"cluster": True}}, "talks to a single Redis node"),
             ({"extra": {"storage": f"s3://key:{PASSWORD}@bucket"}}, "a URL with a password in it"),
-            ({"host": f"redis://:{PASSWORD}@server"}, "no host name"),
+            ({"host": f"redis://:{PASSWORD}@server"}, "not a host name"),
         ],
     )
     def test_a_field_that_cannot_be_is_named_with_its_connection(self, press_test, fields, told):

@@ -200,7 +200,7 @@ class TestBadPublicKeys:
     def test_swapped_keys_are_reported_and_not_repeated(self, configure):
         settings = configure(private_key=public_half(CURRENT), public_key=CURRENT)
         error = refusal(lambda: config.read_keyring(settings))
-        assert "in each other's place: exchange them" in str(error)
+        assert "are swapped. Swap them back." in str(error)
         assert CURRENT not in str(error)
         assert public_half(public_half(CURRENT)) not in str(error)
 

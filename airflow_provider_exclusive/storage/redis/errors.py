@@ -83,7 +83,7 @@ def _tls_meanings() -> Iterator[Meaning]:
     yield Meaning(
         _came_from(ssl.SSLCertVerificationError),
         "The certificate of Redis at {server} was not accepted: {certificate_fault}. Put the file with its CA into "
-        "the connection's extra ssl_ca_certs, and use the host name that the certificate was made out for.",
+        "the connection's extra ssl_ca_certs, and use the host name that the certificate was issued for.",
     )
     yield Meaning(
         _came_from(ssl.SSLError),
@@ -184,7 +184,7 @@ def _refusals() -> Iterator[Meaning]:
     yield Meaning(
         _replied("WRONGTYPE"),
         "In Redis at {server}, something else wrote under the key of a payload. Give the connection a key_prefix "
-        "that nothing else uses, and clear the producer task to write the value anew.",
+        "that nothing else uses, and clear and re-run the producer task.",
     )
     yield Meaning(
         exceptions.InvalidResponse,

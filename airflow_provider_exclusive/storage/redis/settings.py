@@ -55,8 +55,8 @@ class RedisSettings:
         files = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if getattr(self, name)]
         if files and not self.ssl:
             raise ConfigurationError(
-                f"{files[0]}: set, and ssl is not, so that the connection would be open to read: set ssl to true, or "
-                f"unset {files[0]}.",
+                f"{files[0]}: set, but ssl is not, so the connection would not be encrypted. Set ssl to true, or unset "
+                f"{files[0]}.",
                 option=files[0],
             )
         if self.retries < 0:

@@ -83,7 +83,7 @@ class TestOnLocalFiles(StorageDriverContract):
         def child() -> None:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            refused(lambda: driver_on_files(folder).store(KEY, b"x", ttl_seconds=None), "must allow to get, put")
+            refused(lambda: driver_on_files(folder).store(KEY, b"x", ttl_seconds=None), "must allow getting, putting")
 
         start_in_child(child)()
 
@@ -188,7 +188,9 @@ class TestUnknownStores:
         assert "pip install 'apache-airflow-providers-amazon[s3fs]'" in printed
 
     def test_a_protocol_that_no_provider_serves_says_so(self):
-        refused(lambda: driver_at("memory://exclusive/prefix").retrieve(KEY), "Airflow provider that brings memory://")
+        refused(
+            lambda: driver_at("memory://exclusive/prefix").retrieve(KEY), "Airflow provider that supports memory://"
+        )
 
     def test_importing_the_driver_imports_no_airflow_or_file_system(self):
         program = (

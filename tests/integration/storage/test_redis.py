@@ -118,7 +118,7 @@ class TestTls:
         files = services.make_tls_files(tmp_path, host_name="redis.example", address="192.0.2.1")
         with services.redis_server(tls=files) as server:
             driver = driver_for(server, ssl=True, ssl_ca_certs=str(files.authority))
-            refused(lambda: driver.retrieve(KEY), "host name that the certificate was made out for")
+            refused(lambda: driver.retrieve(KEY), "host name that the certificate was issued for")
 
     def test_a_missing_authority_file_is_named_as_a_field(self, tls_server, tmp_path):
         driver = driver_for(tls_server, ssl=True, ssl_ca_certs=str(tmp_path / "none.pem"))

@@ -78,7 +78,7 @@ class TestFaults:
 
     def test_a_directory_that_cannot_be_created_is_not_transient(self):
         with pytest.raises(
-            StorageError, match=r"Could not make the directory /proc/nowhere.*\[exclusive\] storage"
+            StorageError, match=r"Could not create the directory /proc/nowhere.*\[exclusive\] storage"
         ) as caught:
             FilesDriver(Path("/proc/nowhere")).store(KEY, b"payload", ttl_seconds=None)
         assert not isinstance(caught.value, StorageUnavailableError)

@@ -165,7 +165,7 @@ class TestOpening:
             ("s3", "pip install 'apache-airflow-providers-amazon[s3fs]'"),
             ("gs", "pip install apache-airflow-providers-google"),
             ("abfss", "pip install apache-airflow-providers-microsoft-azure"),
-            ("hdfs", "Install the Airflow provider that brings hdfs:// URLs, or use another store."),
+            ("hdfs", "Install the Airflow provider that supports hdfs:// URLs, or use another store."),
         ],
     )
     def test_what_is_not_installed_says_what_to_install(self, driver_on, mocker, protocol, cure, failure):

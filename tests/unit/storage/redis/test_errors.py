@@ -75,7 +75,7 @@ def test_what_somebody_may_repair_is_worth_a_later_try(failure):
         (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), "cannot save to its disk"),
         (
             redis.exceptions.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
-            "something else wrote .*key_prefix.*clear the producer",
+            "something else wrote .*key_prefix.*clear and re-run the producer",
         ),
         (redis.exceptions.DataError("odd argument"), r"refused the operation \(DataError\)"),
     ],
