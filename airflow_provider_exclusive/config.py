@@ -18,6 +18,7 @@ from airflow_provider_exclusive.crypto.data_keys import DataKeys, LocalDataKeys,
 from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError
 from airflow_provider_exclusive.format.options import Checked, Digits, Truth, WholeNumber, wrong_field
+from airflow_provider_exclusive.format.reference import MAX_INLINE_BYTES
 
 SECTION: Final = "exclusive"
 _SENSITIVE: Final = ("public_key", "private_key")
@@ -63,7 +64,7 @@ class Settings(Checked):
     # The keyring says what is wrong with a key, without repeating it.
     public_key: str
     private_key: str = Field(repr=False)
-    inline_bytes: Annotated[WholeNumber, _SIZE]
+    inline_bytes: WholeNumber = Field(le=MAX_INLINE_BYTES, description=f"a whole number from 0 to {MAX_INLINE_BYTES}")
     offload_bytes: Annotated[WholeNumber, _SIZE]
     max_value_bytes: WholeNumber = Field(
         ge=MIN_VALUE_BYTES, le=2**31, description=f"a whole number from {MIN_VALUE_BYTES} to {2**31}"

@@ -4,16 +4,16 @@ Write and read exclusive values; the only module that knows the order of the ste
 ``put``:  value → codec → encoded value → sealed under a fresh data key → payload → driver → reference.
 ``get``:  reference → decision → data key → driver → payload → opened → codec → value.
 
-``get`` reverses the steps of ``put``. ``put`` stores the payload before anybody sees the reference, so a crash leaves
-an orphaned payload and never a dangling reference. This module does not depend on Airflow.
+A small value needs no driver: encoded, it takes the place of the data key in its reference. ``get`` reverses the steps
+of ``put``. ``put`` stores the payload before anybody sees the reference, so a crash leaves an orphaned payload and
+never a dangling reference. This module does not depend on Airflow.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -27,12 +27,10 @@ from airflow_provider_exclusive.crypto.sealing import Opening, Sealing
 from airflow_provider_exclusive.exceptions import EnvelopeError, PayloadNotFoundError, StorageError
 from airflow_provider_exclusive.format.fields import to_timestamp
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import ConsumerScope
 from airflow_provider_exclusive.storage.base import StorageDriver, Wanted
-from airflow_provider_exclusive.storage.object_keys import is_own_object_key, object_key
-
-log = logging.getLogger(__name__)
+from airflow_provider_exclusive.storage.object_keys import new_object_id, object_key
 
 _LIMIT: Final = "[exclusive] max_value_bytes"
 _NO_HAND_OVERS: Final = NoHandOverLookup()
@@ -43,7 +41,7 @@ class ExclusiveStore:
     """
     A store that seals values, keeps them in a driver and opens them for readers that may read them.
 
-    :param inline_bytes: payloads up to this size are stored in the reference instead of the driver.
+    :param inline_bytes: sealed values up to this size are stored in the reference instead of the driver.
     :param ttl_seconds: how long a payload is kept; None means for ever.
     :param max_value_bytes: larger encoded values are neither stored nor fetched; None means what the store accepts.
     :param clock: returns the time in UTC.
@@ -76,16 +74,13 @@ class ExclusiveStore:
         :raises StorageError: if the payload cannot be stored.
         """
         name, pieces = self.codecs.encode(value, codec=codec)
-        return self.put_encoded(
-            pieces, codec=name, length=_length(value), producer=producer, key=key, scope=scope, mask=mask
-        )
+        return self.put_encoded(pieces, codec=name, producer=producer, key=key, scope=scope, mask=mask)
 
     def put_encoded(
         self,
         pieces: Sequence[Chunk],
         *,
         codec: str,
-        length: int | None,
         producer: TaskIdentity,
         key: str,
         scope: ConsumerScope,
@@ -95,17 +90,15 @@ class ExclusiveStore:
         size = sum(map(len, pieces))
         self._check_size(size, key)
         is_inline = size + sealing.TAG_BYTES <= self.inline_bytes
-        now = self.clock()
         reference = Reference(
             producer=producer,
             key=key,
             scope=scope,
             codec=codec,
             size=size,
-            length=length,
-            created_at=to_timestamp(now),
-            expires_at=self._expiry(now, is_inline=is_inline),
-            at=None if is_inline else f"{self.driver.type}:{object_key(Coordinate.of(producer, key))}",
+            expires_at=None if is_inline else self._expiry(),
+            store=None if is_inline else self.driver.type,
+            object_id=b"" if is_inline else new_object_id(),
             is_masked=mask,
         )
         return self._seal(pieces, reference)
@@ -139,62 +132,78 @@ class ExclusiveStore:
         """
         for reference in references:
             decision.decide(reader, reference, hand_overs)
-        data_keys = [self.keys.recover(reference) for reference in references]
+        secrets = [self.keys.recover(reference) for reference in references]
         for reference in references:
             self._check_expiry(reference)
             self._check_fetched_size(reference)
-        openings = deque(self._fetch(references, data_keys))
+        openings = deque(self._fetch(references, secrets))
         # Each is released as soon as it is decoded, so that large values are not all in memory twice.
-        return [self._open(reference, openings.popleft(), before_decode) for reference in references]
+        return [
+            self._decode(reference, self._open(reference, openings.popleft(), secret), before_decode)
+            for reference, secret in zip(references, secrets, strict=True)
+        ]
 
     def _seal(self, pieces: Sequence[Chunk], reference: Reference) -> Reference:
+        if reference.store is None:
+            return self.keys.protect(b"".join(pieces), reference)
         data_key = sealing.new_data_key()
         protected = self.keys.protect(data_key, reference)
-        if reference.at is None:
-            return replace(protected, inline=sealing.seal(*pieces, data_key=data_key, context=reference.context()))
         sealed = Sealing(pieces, data_key=data_key, context=reference.context())
-        self.driver.store(_location(reference.at), sealed, ttl_seconds=self.ttl_seconds)
+        self.driver.store(object_key_of(reference), sealed, ttl_seconds=self.ttl_seconds)
         return protected
 
-    def _fetch(self, references: Sequence[Reference], data_keys: Sequence[bytes]) -> list[Opening]:
-        openings, wanted = [], []
-        for reference, data_key in zip(references, data_keys, strict=True):
+    def _fetch(self, references: Sequence[Reference], secrets: Sequence[bytes]) -> list[Opening | None]:
+        """Return the payloads of those values that are in the driver."""
+        openings: list[Opening | None] = []
+        wanted = []
+        for reference, data_key in zip(references, secrets, strict=True):
+            if reference.store is None:
+                openings.append(None)
+                continue
+            self._check_driver(reference)
             opening = Opening(reference.size, data_key=data_key, context=reference.context())
             openings.append(opening)
-            if reference.inline is not None:
-                opening.write(reference.inline)
-            else:
-                self._check_driver(reference)
-                wanted.append(Wanted(_location(str(reference.at)), opening, reference.size + sealing.TAG_BYTES))
+            wanted.append(Wanted(object_key_of(reference), opening, reference.size + sealing.TAG_BYTES))
         if wanted:
             self.driver.read_many(wanted)
         return openings
 
-    def _open(self, reference: Reference, opening: Opening, before_decode: Callable[[Reference], None] | None) -> Any:
+    def _open(self, reference: Reference, opening: Opening | None, secret: bytes) -> bytearray | memoryview:
+        """Return the encoded value, in memory that nothing else uses."""
+        if opening is None:
+            if len(secret) != reference.size:
+                raise sealing.cannot_be_opened()
+            return bytearray(secret)
         if not opening.has_begun:
             raise PayloadNotFoundError(
                 f"{_describe(reference)} has no payload in the store: it was purged, evicted or lost, although it "
                 f"should be kept until {reference.expires_at or 'it is purged'}. {_cure(reference)}"
             )
         try:
-            encoded = opening.finish()
+            return opening.finish()
         except EnvelopeError as failure:
             self._check_expiry(reference)  # a large payload is read piece by piece and may have expired meanwhile
             raise EnvelopeError(
                 f"{_describe(reference)} cannot be opened: its payload is not what the producer wrote. "
                 f"{_cure(reference)}"
             ) from failure
+
+    def _decode(
+        self,
+        reference: Reference,
+        encoded: bytearray | memoryview,
+        before_decode: Callable[[Reference], None] | None,
+    ) -> Any:
         if before_decode is not None:
             before_decode(reference)
         return self.codecs.decode(reference.codec, encoded)
 
     def _check_driver(self, reference: Reference) -> None:
-        kind = str(reference.at).partition(":")[0]
-        if kind != self.driver.type:
+        if reference.store != self.driver.type:
             raise StorageError(
-                f"{_describe(reference)} was written to a store of type {kind!r}, but this process is configured for "
-                f"{self.driver.type!r}. Set [exclusive] conn_id or storage to the store that holds the value, or clear "
-                "and re-run the producer task."
+                f"{_describe(reference)} was written to a store of type {reference.store!r}, but this process is "
+                f"configured for {self.driver.type!r}. Set [exclusive] conn_id or storage to the store that holds the "
+                "value, or clear and re-run the producer task."
             )
 
     def _check_expiry(self, reference: Reference) -> None:
@@ -226,50 +235,13 @@ class ExclusiveStore:
                 f"{min(limits):,}. Split it into several keys, or write it to object storage and push its URL."
             )
 
-    def _expiry(self, now: datetime, *, is_inline: bool) -> str | None:
-        if self.ttl_seconds is None or is_inline:
-            return None
-        return to_timestamp(now + timedelta(seconds=self.ttl_seconds))
+    def _expiry(self) -> str | None:
+        return None if self.ttl_seconds is None else to_timestamp(self.clock() + timedelta(seconds=self.ttl_seconds))
 
 
-def purge(driver: StorageDriver, at: str, *, owner: Coordinate) -> None:
-    """
-    Remove the payload at ``at``, the location that a reference names; this needs no key.
-
-    A reference can be forged, so it is trusted only for payloads of the XCom that is being cleared: an object key is
-    derived from its producer's coordinates.
-
-    :param owner: the XCom that is being cleared.
-    :raises StorageError: if the store cannot remove the payload.
-    """
-    key = own_object_key(driver, at, owner=owner)
-    if key is not None:
-        driver.delete(key)
-    else:
-        log.warning("Not purging %r: it is not a payload of %s.", at, owner)
-
-
-def own_object_key(driver: StorageDriver, at: str, *, owner: Coordinate) -> str | None:
-    """
-    Return the object key in ``at``, the location that a reference names, or None if it is elsewhere.
-
-    A row can be edited, so no other key than that of the XCom itself is worth anything.
-
-    :param owner: the XCom whose payload it is to be.
-    """
-    kind, _, location = at.partition(":")
-    return location if kind == driver.type and is_own_object_key(location, owner) else None
-
-
-def _location(at: str) -> str:
-    return at.partition(":")[2]
-
-
-def _length(value: Any) -> int | None:
-    try:
-        return len(value)
-    except Exception:  # noqa: BLE001 - for display only: a value with a broken __len__ is still valid
-        return None
+def object_key_of(reference: Reference) -> str:
+    """Return the object key of the payload of ``reference``, which is one of its own coordinate, whatever it says."""
+    return object_key(reference.coordinate, reference.object_id)
 
 
 def _describe(reference: Reference) -> str:

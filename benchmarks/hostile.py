@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -17,18 +16,20 @@ from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, Ha
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import HandOverError
-from airflow_provider_exclusive.format.fields import to_timestamp
-from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.format.reference import MARKER, MAX_INLINE_BYTES, OBJECT_ID_BYTES, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, Clause, ConsumerScope
 from benchmarks.stall_airflow import CHILD, LONG, WRITERS, Client, Find, Task, path_of
 
 MANY_KEYS: Final = 200
 _CHAIN: Final = 7
-_GLOB_CHARACTERS: Final = 190
+_GLOB_CHARACTERS: Final = 240
 _OUTPUTS: Final = (150_000, 20_000, 2_000, *range(400, 0, -10))
 """Of one hand-over record; as many as the API server takes in."""
 _KEY_BYTES: Final = 32
+_WRAPPED_BYTES: Final = _KEY_BYTES + 16
+_LONG_KEY: Final = 60_000
+"""About as long as the names in a reference can be."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Planter:
         """Push a row that no key vouches for."""
         task = self.tasks[name]
         reference = a_reference(task.identity, "forged", self._full_scope())
-        row = replace(reference, key_id=self.keys.key_id, wrapped_key=bytes(60)).to_row()
+        row = replace(reference, key_id=self.keys.key_id, wrapped=bytes(_WRAPPED_BYTES)).to_row()
         _require(self.client.push(task, "forged", row), HTTPStatus.CREATED, f"'forged' of {name}")
         return path_of(task.identity, "forged")
 
@@ -126,7 +127,7 @@ class Planter:
         }
         record = HandOver(trigger.identity, CHILD, run_id, sources)
         try:
-            row = seal_record(record, producer=trigger.identity, keys=self.keys, now=datetime.now(UTC)).to_row()
+            row = seal_record(record, producer=trigger.identity, keys=self.keys).to_row()
         except HandOverError:
             return False  # one that is sealed past this bound is refused by the API server, and tested there
         return self.client.push(trigger, RECORD_KEY, row) == HTTPStatus.CREATED
@@ -147,8 +148,7 @@ def _coordinate(task: TaskIdentity, key: str) -> Coordinate:
 
 def a_reference(producer: TaskIdentity, key: str, scope: ConsumerScope) -> Reference:
     """Return a reference, without a data key, to a payload that nobody will fetch."""
-    now = to_timestamp(datetime.now(UTC))
-    return Reference(producer, key, scope, "msgpack", 8, None, now, None, at="file:v1/none")
+    return Reference(producer, key, scope, "msgpack", 8, store="files", object_id=bytes(OBJECT_ID_BYTES))
 
 
 def _require(status: int, expected: int, what: str) -> None:
@@ -156,20 +156,23 @@ def _require(status: int, expected: int, what: str) -> None:
         raise SystemExit(f"The API server answered {status} to the push of {what}; expected {expected}.")
 
 
-LETTER_KINDS: Final = ("codec", "consumers", "unknown field", "sealed key", "inline", "producer")
-
-
 def letters(of: Task, keys: ServerDataKeys, characters: int) -> Iterator[bytes]:
-    """Yield, without end, the JSON of rows of ``characters`` with a sealed key that is refused, each another one."""
-    row = keys.protect(b"k" * _KEY_BYTES, a_reference(of.identity, "letter", ConsumerScope())).to_row()
+    """
+    Yield, without end, the JSON of rows with a sealed secret that is refused, each another one.
+
+    :param characters: of those that may be of any size; the others are as large as the API server decodes.
+    """
+    reference = a_reference(of.identity, "letter", ConsumerScope())
+    row = keys.protect(b"k" * _KEY_BYTES, reference).to_row()
+    small = replace(reference, size=MAX_INLINE_BYTES, store=None, object_id=b"")
     filling = "A" * (characters // 4 * 4)
     rows = [
-        row | {"codec": f"<n>{filling}"},
-        row | {"consumers": [f"<n>{filling[:1000]}"] * (characters // 1000)},
+        row | {MARKER: f"{row[MARKER]}<n>{filling}"},
+        row | {"consumers": ", ".join([f"<n>{filling[:200]}"] * (characters // 200))},
         row | {"more": {"<n>": [filling]}},
-        row | {"sealed_key": f"{filling}<n>"},
-        {name: part for name, part in row.items() if name != "at"} | {"inline": filling, "length": "<n>"},
-        row | {"producer": row["producer"] | {"key": f"<n>{filling}"}},
+        row | {"sealed": f"{filling}<n>"},
+        _numbered(keys.protect(bytes(MAX_INLINE_BYTES), small).to_row()),
+        _numbered(keys.protect(b"k" * _KEY_BYTES, replace(reference, key="k" * _LONG_KEY)).to_row()),
     ]
     parts = [json.dumps(one).encode().partition(b"<n>") for one in rows]
     templates = [(before, after.replace(b"<n>", b"0")) for before, _, after in parts]
@@ -178,3 +181,8 @@ def letters(of: Task, keys: ServerDataKeys, characters: int) -> Iterator[bytes]:
         before, after = templates[number % len(templates)]
         yield b"%b%016d%b" % (before, number, after)
         number += 1
+
+
+def _numbered(row: dict[str, str]) -> dict[str, str]:
+    """Return ``row`` with a place for 16 digits in the sealed secret."""
+    return row | {"sealed": f"{row['sealed'][:-20]}<n>{row['sealed'][-4:]}"}

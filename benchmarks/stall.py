@@ -10,8 +10,8 @@ repository, on Linux, with Airflow, psycopg2 and PostgreSQL's programs installed
   :mod:`benchmarks.hostile`), and alone again. Each reader rests for about ``--pause`` seconds after each read, 1 by
   default. Then the same without a rest, where only the comparison with as many plain readers means anything: with any
   50 clients that never rest, an API server that is one process answers each of them when it has answered the others.
-* **Memory.** Rows of 5 MB with a sealed key that is refused, each another one, from four connections. The resident
-  memory of the API server is read after a warm-up, and after the last.
+* **Memory.** Rows of up to 5 MB with a sealed secret that is refused, each another one, from four connections. The
+  resident memory of the API server is read after a warm-up, and after the last.
 
 Ends with exit code 1 if hostile readers move the median of the honest pulls by 2 times or more, or if memory grows by
 more than 5 %.
@@ -277,7 +277,7 @@ def report_memory(memory: Memory) -> bool:
     """Print the figures, and return whether memory stayed flat."""
     growth = memory.after / memory.before
     print(
-        f"memory of the API server over {memory.refused:,} refused rows of 5 MB: {_megabytes(memory.before)} -> "
+        f"memory of the API server over {memory.refused:,} refused rows of up to 5 MB: {_megabytes(memory.before)} -> "
         f"{_megabytes(memory.after)}, {growth:.3f} times, at {memory.refused / memory.seconds:.1f} rows/s"
     )
     return growth <= MOST_GROWTH
@@ -289,7 +289,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60, help="how long they read, in each phase")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds that each rests after a read, about")
-    parser.add_argument("--letters", type=int, default=10_000, help="rows of 5 MB that are refused; 0 for none")
+    parser.add_argument("--letters", type=int, default=10_000, help="rows of up to 5 MB that are refused; 0 for none")
     parser.add_argument("--quick", action="store_true", help="8 readers, 4 seconds, 60 rows")
     found = parser.parse_args(arguments)
     if found.quick:

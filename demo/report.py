@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from airflow_provider_exclusive.format.reference import Reference
 from demo.outcome import Outcome, is_reference, readers, refusal_reason
 from stack.airflow import AirflowStack
 from stack.metadata import XComRow
@@ -20,8 +21,8 @@ from stack.processes import ServerFailedError
 
 _COLUMNS = ("task", "key", "type", "codec", "size", "stored in", "in database", "Airflow's own", "read by", "refused")
 _WHY_LARGER = (
-    "The row of a small value is larger than Airflow's own: it holds a reference of some 600 bytes, which says who may "
-    "read and how to decrypt. The row of a large value is smaller, because the value is in the store."
+    "The row of a small value is larger than Airflow's own: it holds the value, sealed, and says in some 200 bytes who "
+    "wrote it, who may read it and which key opens it. That of a large value is smaller: the value is in the store."
 )
 _RIGHT = frozenset({"size", "in database", "Airflow's own"})
 
@@ -53,14 +54,14 @@ def print_table(console: Console, stack: AirflowStack, outcomes: Sequence[Outcom
 def table_lines(outcome: Outcome, weights: Mapping[XComRow, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of the lines of one run."""
     for row in filter(is_reference, outcome.rows):
-        reference, weight = row.value, weights[row]
+        reference, weight = Reference.from_row(row.value), weights[row]
         yield (
             row.task_id + (f"[{row.map_index}]" if row.map_index >= 0 else ""),
             row.key,
             weight["type"],
-            reference["codec"],
-            f"{reference['size']:,}",
-            "reference" if "inline" in reference else reference["at"].partition(":")[0],
+            reference.codec,
+            f"{reference.size:,}",
+            reference.store or "row",
             f"{len(row.stored.encode()):,}",
             "cannot" if weight["own_bytes"] is None else f"{weight['own_bytes']:,}",
             ", ".join(reading.reader for reading in readers(outcome.example, row)) or "nobody",
@@ -71,7 +72,7 @@ def table_lines(outcome: Outcome, weights: Mapping[XComRow, dict[str, Any]]) -> 
 def _refused(outcome: Outcome, row: XComRow) -> Iterator[str]:
     for refusal in outcome.example.refusals:
         if refusal.producer == row.task_id:
-            permitted = ", ".join(clause["task_id"] for clause in row.value["consumers"])
+            permitted = ", ".join(clause.task_id for clause in Reference.from_row(row.value).scope.clauses)
             yield f"{refusal.reader}: only for {permitted}"
 
 

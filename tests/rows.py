@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from airflow_provider_exclusive.format.readers import scope_from_text
+from airflow_provider_exclusive.format.reference import Reference
 
-def with_field(row: Mapping[str, Any], path: Sequence[str | int], value: Any) -> dict[str, Any]:
-    """Return a copy of ``row`` in which the field at ``path`` is ``value``."""
-    copy: dict[str, Any] = json.loads(json.dumps(row))
-    at: Any = copy
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = value
-    return copy
+
+def forged(row: Mapping[str, Any], **fields: Any) -> dict[str, str]:
+    """
+    Return ``row`` saying something else, well-formed, with the sealed bytes as they were.
+
+    :param fields: of :class:`Reference`; those of its producer by their own names.
+    """
+    reference = Reference.from_row(row)
+    whose = {name: fields.pop(name) for name in ("dag_id", "run_id", "task_id", "map_index", "ti_id") if name in fields}
+    producer = replace(reference.producer, **whose)
+    # What the row says of its readers stays as it is: a task by itself is one of the run that the row names.
+    scope = scope_from_text(row["consumers"], producer.dag_id, producer.run_id)
+    return replace(reference, **{"producer": producer, "scope": scope} | fields).to_row()

@@ -8,32 +8,26 @@ The trigger task seals the record; each reader opens it with its data keys. This
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
-from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import EnvelopeError, HandOverError
-from airflow_provider_exclusive.format.fields import to_timestamp
-from airflow_provider_exclusive.format.reference import Reference, is_reference_row
+from airflow_provider_exclusive.format.reference import MAX_INLINE_BYTES, Reference, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
 
-MAX_RECORD_BYTES: Final = 2**17
+MAX_RECORD_BYTES: Final = MAX_INLINE_BYTES
 """Of the content. A refused read may have to open one for each run of a chain of triggers."""
 
 _CODEC: Final = "hand-over"
-_MAX_INLINE_CHARACTERS: Final = 4 * (MAX_RECORD_BYTES + sealing.TAG_BYTES) // 3 + 4
 
 
-def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, now: datetime) -> Reference:
+def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys) -> Reference:
     """
     Return the reference of a record, with the record inline, because the API server reads it and has no store.
 
     :param producer: the trigger task, in its current try.
-    :param now: the current time, with a time zone.
     :raises HandOverError: if it names so many outputs that no API server takes it in.
     """
     content = json.dumps(hand_over.to_record()).encode()
@@ -49,14 +43,8 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys, 
         scope=OPEN,  # coordinates are not secret; the seal proves who wrote them
         codec=_CODEC,
         size=len(content),
-        length=None,
-        created_at=to_timestamp(now),
-        expires_at=None,
-        at=None,
     )
-    data_key = sealing.new_data_key()
-    payload = sealing.seal(content, data_key=data_key, context=reference.context())
-    return replace(keys.protect(data_key, reference), inline=payload)
+    return keys.protect(content, reference)
 
 
 def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
@@ -68,12 +56,11 @@ def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
     :raises ConfigurationError: as :meth:`~airflow_provider_exclusive.crypto.data_keys.DataKeys.recover`.
     """
     is_record = (reference.key, reference.codec, reference.scope) == (RECORD_KEY, _CODEC, OPEN)
-    if reference.inline is None or not is_record or reference.size > MAX_RECORD_BYTES:
+    if reference.store is not None or not is_record or reference.size > MAX_RECORD_BYTES:
         raise _invalid(reference)
-    data_key = keys.recover(reference)
-    content = sealing.open_sealed(reference.inline, data_key=data_key, context=reference.context())
+    content = keys.recover(reference)
     try:
-        return HandOver.from_record(json.loads(bytes(content)), trigger=reference.producer)
+        return HandOver.from_record(json.loads(content), trigger=reference.producer)
     except (TypeError, ValueError, RecursionError) as malformed:
         raise _invalid(reference) from malformed
 
@@ -85,13 +72,8 @@ def check_record_row(row: object) -> None:
     :param row: that a task wants to store under :data:`RECORD_KEY`.
     :raises EnvelopeError: if it is no reference, or too large.
     """
-    inline = row.get("inline") if isinstance(row, dict) and is_reference_row(row) else None
-    if not isinstance(inline, str):
+    if not isinstance(row, dict) or not is_reference_row(row) or Reference.from_row(row).store is not None:
         raise EnvelopeError(f"The XCom key {RECORD_KEY!r} is reserved for hand-over records. Push under another key.")
-    if len(inline) > _MAX_INLINE_CHARACTERS:
-        raise EnvelopeError(
-            f"A hand-over record has {len(inline):,} characters; expected at most {_MAX_INLINE_CHARACTERS:,}."
-        )
 
 
 def _invalid(reference: Reference) -> EnvelopeError:

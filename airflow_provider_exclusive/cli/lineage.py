@@ -18,6 +18,7 @@ from airflow_provider_exclusive.cli.output import (
     printable,
 )
 from airflow_provider_exclusive.cli.payloads import mark_gone
+from airflow_provider_exclusive.format.fields import to_timestamp
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _PERMITTED: Final = {
@@ -76,8 +77,8 @@ def _output_row(output: Output) -> Sequence[str]:
         output.state,
         reference.codec,
         f"{reference.size:,}",
-        _to_the_second(reference.created_at),
-        _to_the_second(reference.expires_at) if reference.expires_at else "never",
+        to_timestamp(output.written),
+        reference.expires_at or "never",
         place_of(reference),
         readers_of(reference),
     )
@@ -122,7 +123,3 @@ def _name_reader(dag_id: str, run_id: str, reader: TaskIdentity | None) -> str:
 
 def _name(task_id: str, map_index: int) -> str:
     return f"{task_id}[{map_index}]" if map_index >= 0 else task_id
-
-
-def _to_the_second(moment: str) -> str:
-    return datetime.fromisoformat(moment).isoformat(timespec="seconds")

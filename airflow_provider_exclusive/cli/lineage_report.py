@@ -11,9 +11,12 @@ from typing import Any, Final
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY, read_task, to_pointer
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
 from airflow_provider_exclusive.exceptions import EnvelopeError
+from airflow_provider_exclusive.format.fields import to_timestamp
+from airflow_provider_exclusive.format.readers import scope_to_text
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause
+from airflow_provider_exclusive.store import object_key_of
 
 SEALED: Final = "sealed"
 _OUTCOMES: Final = {
@@ -28,7 +31,8 @@ class Output:
     """
     One exclusive XCom of the run.
 
-    :param state: ``sealed``; ``expired``; ``payload gone`` if the store no longer has it; ``sealed_key`` if no API
+    :param written: when its row was written.
+    :param state: ``sealed``; ``expired``; ``payload gone`` if the store no longer has it; ``not accepted`` if no API
         server has accepted it, so that nobody can open it; ``misplaced`` if its reference belongs to another XCom;
         ``unreadable`` if its row is not a valid reference.
     :param reference: None if it is unreadable.
@@ -36,16 +40,24 @@ class Output:
 
     producer: TaskIdentity
     key: str
+    written: datetime
     state: str
     reference: Reference | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return its metadata, without the sealed bytes and the wrapped key."""
-        coordinates = {"task_id": self.producer.task_id, "map_index": self.producer.map_index, "key": self.key}
-        row = self.reference.to_row() if self.reference else {}
-        shown = ("consumers", "codec", "size", "length", "created_at", "expires_at", "key_id")
-        place = {"at": place_of(self.reference) if self.reference else None}
-        return {**coordinates, "state": self.state, **{name: row.get(name) for name in shown}, **place}
+        """Return its metadata, without anything that is sealed."""
+        producer, reference = self.producer, self.reference
+        shown = ("codec", "size", "expires_at", "key_id")
+        return {
+            "task_id": producer.task_id,
+            "map_index": producer.map_index,
+            "key": self.key,
+            "state": self.state,
+            "written_at": to_timestamp(self.written),
+            "consumers": scope_to_text(reference.scope, reference.producer) if reference else None,
+            **{name: getattr(reference, name) if reference else None for name in shown},
+            "at": place_of(reference) if reference else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class Access:
 
 def place_of(reference: Reference) -> str:
     """Return where the payload is stored: ``"inline"`` or ``"<driver type>:<object key>"``."""
-    return reference.at if reference.at is not None else "inline"
+    return "inline" if reference.store is None else f"{reference.store}:{object_key_of(reference)}"
 
 
 def readers_of(reference: Reference) -> str:
@@ -96,7 +108,7 @@ def readers_of(reference: Reference) -> str:
 def outputs_of(dag_id: str, run_id: str, rows: Iterable[XComRow], *, now: datetime) -> list[Output]:
     """Return the exclusive outputs of a run from the rows of its XComs."""
     return [
-        _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row.key, row.content, now)
+        _read_output(TaskIdentity(dag_id, run_id, row.task_id, row.map_index), row, now)
         for row in rows
         if is_reference_row(row.content) and not is_escaped(row.content)
     ]
@@ -136,16 +148,20 @@ def _name_clause(clause: Clause, producer: TaskIdentity) -> str:
     return name if clause.run_id == producer.run_id else f"{name} (run {clause.run_id})"
 
 
-def _read_output(producer: TaskIdentity, key: str, content: Mapping[str, Any], now: datetime) -> Output:
+def _read_output(producer: TaskIdentity, row: XComRow, now: datetime) -> Output:
     try:
-        reference = Reference.from_row(content)
+        reference = Reference.from_row(row.content)
     except EnvelopeError:
-        return Output(producer, key, "unreadable", None)
+        return Output(producer, row.key, row.when, "unreadable", None)
+    return Output(producer, row.key, row.when, _state_of(reference, producer, row.key, now), reference)
+
+
+def _state_of(reference: Reference, producer: TaskIdentity, key: str, now: datetime) -> str:
     if reference.key != key or not reference.producer.is_same_task_instance(producer):
-        return Output(producer, key, "misplaced", reference)
-    if reference.sealed_key is not None:
-        return Output(producer, key, "sealed_key", reference)
-    return Output(producer, key, "expired" if reference.is_expired(now) else SEALED, reference)
+        return "misplaced"
+    if reference.sealed is not None:
+        return "not accepted"
+    return "expired" if reference.is_expired(now) else SEALED
 
 
 def _read_extra(text: str | None) -> dict[str, Any]:

@@ -23,12 +23,14 @@ class XComRow:
     One XCom row that carries the marker of a reference.
 
     :param content: the row's JSON.
+    :param when: when it was written.
     """
 
     task_id: str
     map_index: int
     key: str
     content: Any
+    when: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +134,13 @@ def _xcom_rows(session: Any, dag_id: str, run_id: str) -> Iterator[XComRow]:
 
     # The database looks for the marker, so that large plain values are not loaded.
     statement = (
-        select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+        select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value, XComModel.timestamp)
         .where(XComModel.dag_id == dag_id, XComModel.run_id == run_id)
         .where(cast(XComModel.value, String).contains(f'"{MARKER}"', autoescape=True))
         .order_by(XComModel.timestamp, XComModel.task_id, XComModel.map_index, XComModel.key)
     )
-    for task_id, map_index, key, content in session.execute(statement):
-        yield XComRow(task_id, map_index, key, content)
+    for row in session.execute(statement):
+        yield XComRow(*row)
 
 
 def _audit_rows(session: Any, run_id: str) -> Iterator[AuditRow]:

@@ -12,7 +12,7 @@ from airflow_provider_exclusive.exceptions import ConfigurationError, StorageErr
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.storage.base import StorageDriver
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.store import own_object_key
+from airflow_provider_exclusive.store import object_key_of
 
 GONE: Final = "payload gone"
 _LOOKED_FOR: Final = 1000
@@ -25,7 +25,7 @@ def mark_gone(outputs: Sequence[Output], driver: StorageDriver | ConfigurationEr
     :param driver: or why there is none.
     """
     stored = {place: one.reference for place, one in enumerate(outputs) if one.state == SEALED and one.reference}
-    stored = {place: reference for place, reference in stored.items() if reference.at is not None}
+    stored = {place: reference for place, reference in stored.items() if reference.store is not None}
     try:
         found = _look_for(stored, driver) if stored else {}
     except (ConfigurationError, StorageError) as failure:
@@ -41,9 +41,6 @@ def _look_for(stored: Mapping[int, Reference], driver: StorageDriver | Configura
         raise driver
     if isinstance(driver, FilesDriver) and not driver.root.is_dir():
         raise StorageError(f"there is no directory {driver.root} on this machine.")
-    located = (
-        (place, own_object_key(driver, str(reference.at), owner=reference.coordinate))
-        for place, reference in stored.items()
-    )
-    keys = dict(islice(((place, key) for place, key in located if key is not None), _LOOKED_FOR))
+    here = ((place, object_key_of(one)) for place, one in stored.items() if one.store == driver.type)
+    keys = dict(islice(here, _LOOKED_FOR))
     return dict(zip(keys, driver.contains_many(list(keys.values())), strict=True))

@@ -95,16 +95,19 @@ def present_tries_statement() -> Any:
 
 
 @cache
-def reader_and_tries_statement() -> Any:
+def tries_statement() -> Any:
     """
-    Return the statement for the present tries of a task, and for the task instance ``ti_id``: one round trip for both.
+    Return the statement for those of the tries ``ti_ids`` that are present; see :func:`present_tries_statement`.
 
-    ``is_reader`` tells them apart. See :func:`present_tries_statement` and :func:`task_instance_statements`.
+    By primary key: for one reader and one writer the database neither plans nor searches.
     """
-    from sqlalchemy import false, true
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import bindparam, select
 
-    reader = task_instance_statements()[0].add_columns(true().label("is_reader"))
-    return reader.union_all(present_tries_statement().add_columns(false().label("is_reader")))
+    statement = select(*_columns(TaskInstance, TaskInstance.id)).where(
+        TaskInstance.id.in_(bindparam("ti_ids", expanding=True))
+    )
+    return statement.where(TaskInstance.working_set.is_(True)) if _keeps_earlier_tries() else statement
 
 
 @cache

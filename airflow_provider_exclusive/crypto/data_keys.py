@@ -1,8 +1,9 @@
 """
-Protect the data keys of pushed values, and recover those of values that may be read.
+Protect the secrets of pushed values, and recover those of values that may be read.
 
-A process with the private key does both locally. A process without it (a hardened deployment) seals each data key to
-the public key, and reads only values whose data keys the API server sends after it has decided.
+The secret of a value is its data key or, if it is small, the encoded value itself. A process with the private key does
+both locally. A process without it (a hardened deployment) seals each secret to the public key, and reads only values
+whose secrets the API server sends after it has decided.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_data_key
+from airflow_provider_exclusive.crypto.keyring import Keyring, key_id_of, seal_secret
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import NO_PRIVATE_KEY, SUPERSEDED, UNKNOWN_KEY, Reference
 
 
 class DataKeys(ABC):
-    """Protects and recovers the data keys in references."""
+    """Protects and recovers the secrets in references."""
 
     @property
     @abstractmethod
@@ -24,13 +25,13 @@ class DataKeys(ABC):
         """The id of the private key that protects what this process seals."""
 
     @abstractmethod
-    def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Return ``reference`` with its data key, protected and bound to the context of the reference."""
+    def protect(self, secret: bytes, reference: Reference) -> Reference:
+        """Return ``reference`` with its secret, protected and bound to the context of the reference."""
 
     @abstractmethod
     def recover(self, reference: Reference) -> bytes:
         """
-        Return the data key of ``reference``.
+        Return the secret of ``reference``.
 
         :raises EnvelopeError: if the reference is not what its producer wrote, or its key is unknown.
         :raises ConfigurationError: if this process has no private key, and the API server has no plugin or no key.
@@ -39,7 +40,7 @@ class DataKeys(ABC):
 
 @dataclass(frozen=True, slots=True)
 class LocalDataKeys(DataKeys):
-    """The data keys of a process that holds the private key."""
+    """The keys of a process that holds the private key."""
 
     keyring: Keyring
 
@@ -48,21 +49,21 @@ class LocalDataKeys(DataKeys):
         """The id of the current key."""
         return self.keyring.current_key_id
 
-    def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Wrap the data key."""
-        key_id, wrapped_key = self.keyring.wrap(data_key, context=reference.context())
-        return replace(reference, key_id=key_id, wrapped_key=wrapped_key)
+    def protect(self, secret: bytes, reference: Reference) -> Reference:
+        """Wrap the secret."""
+        key_id, wrapped = self.keyring.wrap(secret, context=reference.context())
+        return replace(reference, key_id=key_id, wrapped=wrapped)
 
     def recover(self, reference: Reference) -> bytes:
-        """Unwrap the data key. A sealed key is refused, because anybody can create one."""
-        _refuse_sealed_key(reference)
-        return self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
+        """Unwrap the secret. One that is sealed is refused, because anybody can seal."""
+        _refuse_sealed(reference)
+        return self.keyring.unwrap(reference.wrapped, key_id=reference.key_id, context=reference.context())
 
 
 @dataclass(frozen=True, slots=True)
 class ServerDataKeys(DataKeys):
     """
-    The data keys of a process that holds only the public key.
+    The keys of a process that holds only the public key.
 
     :param public_key: 32 raw bytes of X25519.
     """
@@ -74,19 +75,19 @@ class ServerDataKeys(DataKeys):
         """The id of the private key that belongs to the public key."""
         return key_id_of(self.public_key)
 
-    def protect(self, data_key: bytes, reference: Reference) -> Reference:
-        """Seal the data key to the holder of the private key."""
-        sealed_key = seal_data_key(data_key, public_key=self.public_key, context=reference.context())
-        return replace(reference, key_id=key_id_of(self.public_key), sealed_key=sealed_key)
+    def protect(self, secret: bytes, reference: Reference) -> Reference:
+        """Seal the secret to the holder of the private key."""
+        sealed = seal_secret(secret, public_key=self.public_key, context=reference.context())
+        return replace(reference, key_id=key_id_of(self.public_key), sealed=sealed)
 
     def recover(self, reference: Reference) -> bytes:
-        """Return the data key that the API server sent with this reference."""
+        """Return the secret that the API server sent with this reference."""
         if reference.answer is None:
             raise missing_plugin("did not open the value for it")
-        _refuse_sealed_key(reference)
-        if reference.answer.data_key is None:
+        _refuse_sealed(reference)
+        if reference.answer.secret is None:
             raise _not_opened(reference, reference.answer.not_opened)
-        return reference.answer.data_key
+        return reference.answer.secret
 
 
 def missing_private_key(consequence: str) -> ConfigurationError:
@@ -138,9 +139,9 @@ def _not_opened(reference: Reference, reason: str | None) -> ConfigurationError 
     )
 
 
-def _refuse_sealed_key(reference: Reference) -> None:
-    # Anybody can create a sealed key, so one that is stored in a row does not prove who wrote the row.
-    if reference.sealed_key is not None:
+def _refuse_sealed(reference: Reference) -> None:
+    # Anybody can seal to the public key, so a row that holds what was sealed does not prove who wrote it.
+    if reference.sealed is not None:
         raise EnvelopeError(
             "This exclusive value was pushed by a worker without the private key, and no API server has accepted it: "
             "the plugin 'exclusive' was not loaded there, or the API server had no private key. Fix that (airflow "

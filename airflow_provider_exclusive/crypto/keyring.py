@@ -1,9 +1,13 @@
 """
 The deployment's key pair, and how it protects data keys.
 
-A data key is stored in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a
-process with the private key can wrap or unwrap, so a row that opens was written by such a process. A process that holds
-only the public key seals its data key: the *sealed key* is opened and wrapped by the holder of the private key.
+The *secret* of a reference is the data key of its payload or, where the value is small, the encoded value itself. It is
+stored in the reference, *wrapped* under a wrapping key that is derived from the private key. Only a process with the
+private key can wrap or unwrap, so a row that opens was written by such a process. A process that holds only the public
+key seals the secret: what it *sealed* is opened and wrapped by the holder of the private key.
+
+Wrapping is AES-SIV (RFC 5297), which was made for it: without a nonce there is none to repeat, however many references
+one key wraps, and a row is twelve bytes shorter.
 """
 
 from __future__ import annotations
@@ -11,7 +15,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,16 +23,16 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from airflow_provider_exclusive.crypto.sealing import KEY_BYTES, TAG_BYTES, cannot_be_opened
+from airflow_provider_exclusive.crypto.sealing import KEY_BYTES, cannot_be_opened
 from airflow_provider_exclusive.exceptions import ConfigurationError, UnknownKeyError
 
-_NONCE_BYTES: Final = 12
 _LABEL: Final = b"airflow-provider-exclusive/v1/"
-_SEALED_KEY_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
+_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)  # RFC 9180
+_WRAPPING_KEY_BYTES: Final = 64  # a half for each of the two keys of SIV
 _LEAST_DISTINCT_BYTES: Final = 8
 _KEY_CHARACTERS: Final = 44  # base64 of 32 bytes
 
@@ -44,7 +47,7 @@ class PrivateKey:
 
     key_id: str
     public: bytes
-    wrapping_key: bytes = field(repr=False)
+    wrapping: AESSIV = field(repr=False, compare=False)
     exchange_key: X25519PrivateKey = field(repr=False)
 
     @property
@@ -60,7 +63,7 @@ class PrivateKey:
         return cls(
             key_id=key_id_of(public),
             public=public,
-            wrapping_key=derive(raw, purpose=b"wrapping-key"),
+            wrapping=AESSIV(derive(raw, purpose=b"wrapping-key", length=_WRAPPING_KEY_BYTES)),
             exchange_key=exchange_key,
         )
 
@@ -68,7 +71,7 @@ class PrivateKey:
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """
-    The private keys of a deployment. The first one wraps; each unwraps the data keys that name it.
+    The private keys of a deployment. The first one wraps; each unwraps what names it.
 
     :param keys: at least one, current key first.
     :raises ConfigurationError: if there is no key, or the same key twice.
@@ -100,23 +103,19 @@ class Keyring:
         """The public ids of the keys, current key first."""
         return [key.key_id for key in self.keys]
 
-    def wrap(self, data_key: bytes, *, context: bytes) -> tuple[str, bytes]:
-        """Return the key id and the wrapped key (nonce, key, tag: 12 + 32 + 16 bytes), bound to ``context``."""
-        return self._wrap_with_nonce(data_key, context=context, nonce=os.urandom(_NONCE_BYTES))
-
-    def _wrap_with_nonce(self, data_key: bytes, *, context: bytes, nonce: bytes) -> tuple[str, bytes]:
+    def wrap(self, secret: bytes, *, context: bytes) -> tuple[str, bytes]:
+        """Return the key id and the wrapped secret, 16 bytes longer, bound to ``context``."""
         key = self.keys[0]
-        wrapped = AESGCM(key.wrapping_key).encrypt(nonce, data_key, _wrap_context(key.key_id, context))
-        return key.key_id, nonce + wrapped
+        return key.key_id, key.wrapping.encrypt(secret, [_wrap_context(key.key_id, context)])
 
-    def unwrap(self, wrapped_key: bytes, *, key_id: str, context: bytes) -> bytes:
+    def unwrap(self, wrapped: bytes, *, key_id: str, context: bytes) -> bytes:
         """
-        Return the data key.
+        Return the secret.
 
         The key is chosen by ``key_id`` alone; there is no trial decryption.
 
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
-        :raises EnvelopeError: if the data key was not wrapped under it for ``context``.
+        :raises EnvelopeError: if the secret was not wrapped under it for ``context``.
         """
         key = self._find(
             key_id,
@@ -124,29 +123,23 @@ class Keyring:
             "old private key at the end of [exclusive] private_key (or the old fernet key to [core] fernet_key), or "
             "clear and re-run the producer task.",
         )
-        if len(wrapped_key) != _NONCE_BYTES + KEY_BYTES + TAG_BYTES:
-            raise cannot_be_opened()
-        nonce, sealed = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
         try:
-            return AESGCM(key.wrapping_key).decrypt(nonce, sealed, _wrap_context(key_id, context))
+            return key.wrapping.decrypt(wrapped, [_wrap_context(key_id, context)])
         except InvalidTag as failure:
             raise cannot_be_opened() from failure
 
-    def open_sealed_key(self, sealed_key: bytes, *, key_id: str, context: bytes) -> bytes:
+    def open_secret(self, sealed: bytes, *, key_id: str, context: bytes) -> bytes:
         """
-        Return the data key that :func:`seal_data_key` sealed to a public key of this ring.
+        Return the secret that :func:`seal_secret` sealed to a public key of this ring.
 
         :raises UnknownKeyError: if no key of this ring has ``key_id``.
-        :raises EnvelopeError: if the sealed key was not sealed to it for ``context``.
+        :raises EnvelopeError: if it was not sealed to that key for ``context``.
         """
         key = self._find(key_id, _UNKNOWN_PUBLIC_KEY)
         try:
-            data_key = _SEALED_KEY_SUITE.decrypt(sealed_key, key.exchange_key, _sealed_key_context(key_id, context))
+            return _SUITE.decrypt(sealed, key.exchange_key, _seal_context(key_id, context))
         except (InvalidTag, ValueError) as failure:
             raise cannot_be_opened() from failure
-        if len(data_key) != KEY_BYTES:
-            raise cannot_be_opened()
-        return data_key
 
     def _find(self, key_id: str, otherwise: str) -> PrivateKey:
         key = next((key for key in self.keys if key.key_id == key_id), None)
@@ -155,14 +148,14 @@ class Keyring:
         return key
 
 
-def seal_data_key(data_key: bytes, *, public_key: bytes, context: bytes) -> bytes:
+def seal_secret(secret: bytes, *, public_key: bytes, context: bytes) -> bytes:
     """
-    Return the sealed key: ``data_key`` sealed to the holder of the private key.
+    Return ``secret`` sealed to the holder of the private key (HPKE, RFC 9180), 48 bytes longer.
 
     :param public_key: 32 raw bytes of X25519.
     """
     recipient = X25519PublicKey.from_public_bytes(public_key)
-    return _SEALED_KEY_SUITE.encrypt(data_key, recipient, _sealed_key_context(key_id_of(public_key), context))
+    return _SUITE.encrypt(secret, recipient, _seal_context(key_id_of(public_key), context))
 
 
 def unknown_public_key(key_id: str, *, held: Iterable[str]) -> UnknownKeyError:
@@ -179,9 +172,9 @@ def key_id_of(public_key: bytes) -> str:
     return hashlib.sha256(_LABEL + b"key-id" + public_key).hexdigest()[:32]
 
 
-def derive(secret: bytes, *, purpose: bytes) -> bytes:
-    """Derive 32 bytes from ``secret`` by HKDF-SHA256 (RFC 5869); each purpose gives different bytes."""
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_LABEL + purpose).derive(secret)
+def derive(secret: bytes, *, purpose: bytes, length: int = KEY_BYTES) -> bytes:
+    """Derive ``length`` bytes from ``secret`` by HKDF-SHA256 (RFC 5869); each purpose gives different bytes."""
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=_LABEL + purpose).derive(secret)
 
 
 def is_as_long_as_a_key(text: str) -> bool:
@@ -245,8 +238,8 @@ def _wrap_context(key_id: str, context: bytes) -> bytes:
     return _named_context(b"airflow-provider-exclusive wrap", key_id, context)
 
 
-def _sealed_key_context(key_id: str, context: bytes) -> bytes:
-    return _named_context(b"airflow-provider-exclusive sealed key", key_id, context)
+def _seal_context(key_id: str, context: bytes) -> bytes:
+    return _named_context(b"airflow-provider-exclusive seal", key_id, context)
 
 
 def _named_context(label: bytes, key_id: str, context: bytes) -> bytes:

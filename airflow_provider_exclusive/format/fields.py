@@ -61,14 +61,6 @@ def integer(value: object, *, least: int = 0) -> int:
     return number
 
 
-def timestamp(value: object) -> str:
-    """Return ``value`` if it is an ISO 8601 time with a time zone; raise TypeError or ValueError if not."""
-    text = string(value)
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time has no time zone")
-    return text
-
-
 def to_timestamp(moment: datetime) -> str:
-    """Return a time that has a time zone in the form that :func:`timestamp` reads: UTC, with microseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Return a time that has a time zone as ISO 8601 in UTC, to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,52 +1,60 @@
 """
 The reference: the small JSON object that Airflow's metadata database stores in place of an exclusive value.
 
-:meth:`Reference.to_row` and :meth:`Reference.from_row` are inverses. :meth:`Reference.context` is the canonical
-encoding of every fact that the cipher binds to the payload and to the data key, so an edited reference does not open.
+Three texts make it up: a summary, who may read, and in base64 what only programs need: who wrote the value, where the
+payload is, and the secret that opens it. :meth:`Reference.to_row` and :meth:`Reference.from_row` are inverses.
+:meth:`Reference.context` is every fact that the cipher binds to the secret and to the payload, so an edited reference
+does not open.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
+from uuid import UUID
 
 from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
-from airflow_provider_exclusive.format.canonical import canonical, from_base64, to_base64
-from airflow_provider_exclusive.format.fields import (
-    MAX_INTEGER,
-    MAX_KEY_CHARACTERS,
-    integer,
-    optional,
-    require_fields,
-    string,
-    timestamp,
-    typed,
+from airflow_provider_exclusive.format.canonical import from_base64, to_base64
+from airflow_provider_exclusive.format.fields import optional, require_fields, string, typed
+from airflow_provider_exclusive.format.names import MAX_NAMES_BYTES, Names
+from airflow_provider_exclusive.format.readers import (
+    EVERYBODY,
+    MAX_READERS_CHARACTERS,
+    scope_from_text,
+    scope_to_text,
+)
+from airflow_provider_exclusive.format.summary import (
+    MAX_SUMMARY_CHARACTERS,
+    VERSION,
+    Summary,
+    is_of_this_version,
+    read_summary,
+    version_in,
 )
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
-from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import ConsumerScope
 
 MARKER: Final = "__exclusive__"
-VERSION: Final = 1
 PLAIN: Final = "plain"
 """The marker's value in a row that holds a user's own value that only looks like a reference."""
 
-MAX_ROW_CHARACTERS: Final = 2**16
-"""The longest row, without a payload that it carries."""
-_MAX_PLACE_CHARACTERS: Final = 1024
-_MAX_PROTECTED_KEY_CHARACTERS: Final = 4096
-"""In base64. A sealed key has 80 bytes today; one of a post-quantum suite has more than a thousand."""
-_NUMBER_CHARACTERS: Final = 20
+OBJECT_ID_BYTES: Final = 16
+MAX_INLINE_BYTES: Final = 2**17
+"""The largest value that is sealed in a row itself, encoded."""
+_MAX_PROTECTION_BYTES: Final = 4096
+"""What protects a secret: 16 bytes if it is wrapped, 48 if it is sealed, over a thousand with a post-quantum suite."""
+MAX_SEALED_CHARACTERS: Final = 4 * (MAX_INLINE_BYTES + _MAX_PROTECTION_BYTES + MAX_NAMES_BYTES) // 3
 
-_FIELDS: Final = frozenset(
-    {MARKER, "producer", "consumers", "codec", "size", "length", "created_at", "expires_at", "key_id"}
-)
-_LOGS: Final = "logs"
-"""A field of those rows alone whose value is masked in logs, with :data:`_MASKED` as its content."""
-_MASKED: Final = "masked"
-_ANSWER: Final = "data_key"
+_READERS: Final = "consumers"
+_SEALED: Final = "sealed"
+_FIELDS: Final = frozenset({MARKER, _READERS, _SEALED})
+_ANSWER: Final = "opened"
 _NOT_OPENED: Final = "not_opened"
+_OF_ANSWER: Final = frozenset({_ANSWER, _NOT_OPENED})
 
 NO_PRIVATE_KEY: Final = "no-private-key"
 UNKNOWN_KEY: Final = "unknown-key"
@@ -54,10 +62,15 @@ SUPERSEDED: Final = "superseded-try"
 ALTERED: Final = "altered"
 """Why the API server did not open a reference; the first three are also reasons of its refusals."""
 
-_PRODUCER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index", "key", "ti_id"})
-_CLAUSE_FIELDS: Final = frozenset({"dag_id", "task_id", "run_id"})
-_OPEN_SCOPE: Final = "*"
-_CALLER: Final = "caller"
+_LABEL: Final = b"airflow-provider-exclusive reference"
+_LOCK: Final = struct.Struct(">B16s")
+"""How the secret is protected, and the id of the key; not bound, because another key may come to protect it."""
+_WRAPPED: Final = 0
+_TO_PUBLIC_KEY: Final = 1
+_BOUND: Final = struct.Struct(">16siH")
+"""The id of the try that wrote the value, its map index, and the length of the names that follow."""
+_NO_TRY: Final = bytes(16)
+_CACHED_CHARACTERS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +78,12 @@ class ServerAnswer:
     """
     What the API server returned with a reference.
 
-    :param data_key: the data key, if the reader may have it; None if the reference cannot be opened.
+    :param secret: as in :attr:`Reference.wrapped`, opened, if the reader may have it; None if it cannot be opened.
     :param not_opened: why it cannot be opened: :data:`NO_PRIVATE_KEY`, :data:`UNKNOWN_KEY`, :data:`SUPERSEDED` or
         :data:`ALTERED`.
     """
 
-    data_key: bytes | None = field(repr=False)
+    secret: bytes | None = field(repr=False)
     not_opened: str | None = None
 
 
@@ -84,14 +97,15 @@ class Reference:
     :param scope: who may read it besides the producer.
     :param codec: name of the codec that decodes the value.
     :param size: bytes of the encoded value, before sealing.
-    :param length: ``len()`` of the value, or None if it has none; for display only.
-    :param created_at: when it was written, ISO 8601 in UTC.
-    :param expires_at: when the payload expires, in the same form, or None for never.
-    :param at: where the payload is stored, ``"<driver type>:<object key>"``; None if it is :attr:`inline`.
+    :param expires_at: when the payload expires, ISO 8601 in UTC to the second, or None for never.
+    :param store: the type of the driver that has the payload; None if the value is sealed in the row itself.
+    :param object_id: 16 random bytes that distinguish the payload from all others; empty without :attr:`store`.
     :param is_masked: whether whoever opens the value lets Airflow mask the texts in it wherever they are logged.
-    :param key_id: the id of the private key that protects the data key.
-    :param sealed_key: the data key sealed to the public key, as a process without the private key sends it to the API
-        server; instead of :attr:`wrapped_key`.
+    :param key_id: the id of the private key that protects the secret: 32 hexadecimal digits.
+    :param wrapped: the *secret*, wrapped by the holder of the private key: the data key of the payload, or, without
+        :attr:`store`, the encoded value itself.
+    :param sealed: the secret sealed to the public key, as a process without the private key sends it to the API server;
+        instead of :attr:`wrapped`.
     :param answer: what the API server returned on this read; never stored.
     """
 
@@ -100,16 +114,16 @@ class Reference:
     scope: ConsumerScope
     codec: str
     size: int
-    length: int | None
-    created_at: str
-    expires_at: str | None
-    at: str | None
+    expires_at: str | None = None
+    store: str | None = None
+    object_id: bytes = b""
     is_masked: bool = False
     key_id: str = ""
-    wrapped_key: bytes = field(default=b"", repr=False)
-    inline: bytes | None = field(default=None, repr=False)
-    sealed_key: bytes | None = field(default=None, repr=False)
+    wrapped: bytes = field(default=b"", repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
     answer: ServerAnswer | None = field(default=None, repr=False)
+    # As it was read: what a row says need not be encoded again, and a changed copy does not have it.
+    _read_context: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def coordinate(self) -> Coordinate:
@@ -122,43 +136,39 @@ class Reference:
 
     def context(self) -> bytes:
         """
-        Return the bytes that authenticate everything except ``inline``, ``key_id``, ``wrapped_key`` and ``sealed_key``.
+        Return the bytes that authenticate everything except ``key_id``, ``wrapped`` and ``sealed``.
 
-        The encoding is canonical and length-prefixed, so two different references never have the same context.
+        Texts are preceded by their lengths, so two different references never have the same context.
+
+        :raises ValueError: if a field holds what no row can hold. (Also TypeError.)
         """
-        return b"airflow-provider-exclusive reference" + canonical(self._bound() | {"at": self.at})
+        if self._read_context is not None:
+            return self._read_context
+        return _bind(str(self._summary()), scope_to_text(self.scope, self.producer)) + self._bound()
 
-    def to_row(self) -> dict[str, Any]:
-        """Return the JSON object that is stored in the XCom row."""
-        place = {"at": self.at} if self.inline is None else {"inline": to_base64(self.inline)}
-        lock = ("wrapped_key", self.wrapped_key) if self.sealed_key is None else ("sealed_key", self.sealed_key)
-        return self._bound() | place | {"key_id": self.key_id, lock[0]: to_base64(lock[1])}
+    def to_row(self) -> dict[str, str]:
+        """
+        Return the JSON object that is stored in the XCom row.
 
-    def _bound(self) -> dict[str, Any]:
-        masked = {_LOGS: _MASKED} if self.is_masked else {}
+        :raises ValueError: as :meth:`context`.
+        """
+        lock = _LOCK.pack(_WRAPPED if self.sealed is None else _TO_PUBLIC_KEY, UUID(hex=self.key_id).bytes)
         return {
-            MARKER: VERSION,
-            "producer": {
-                "dag_id": self.producer.dag_id,
-                "run_id": self.producer.run_id,
-                "task_id": self.producer.task_id,
-                "map_index": self.producer.map_index,
-                "key": self.key,
-                "ti_id": self.producer.ti_id,
-            },
-            "consumers": _scope_to_row(self.scope),
-            "codec": self.codec,
-            "size": self.size,
-            "length": self.length,
-            "created_at": self.created_at,
-            "expires_at": self.expires_at,
-            **masked,
+            MARKER: str(self._summary()),
+            _READERS: scope_to_text(self.scope, self.producer),
+            _SEALED: to_base64(lock + self._bound() + (self.wrapped if self.sealed is None else self.sealed)),
         }
 
-    def to_answer(self, answer: ServerAnswer) -> dict[str, Any]:
-        """Return the row as the API server sends it to a reader that may read it."""
-        reason = {} if answer.not_opened is None else {_NOT_OPENED: answer.not_opened}
-        return self.to_row() | {_ANSWER: None if answer.data_key is None else to_base64(answer.data_key)} | reason
+    def _summary(self) -> Summary:
+        return Summary(self.size, self.codec, self.store, self.expires_at, self.is_masked)
+
+    def _bound(self) -> bytes:
+        producer = self.producer
+        if len(self.object_id) != (0 if self.store is None else OBJECT_ID_BYTES):
+            raise ValueError("a payload in a store has an id of 16 bytes, and no other has one")
+        ti_id = _NO_TRY if producer.ti_id is None else UUID(producer.ti_id).bytes
+        names = Names(producer.dag_id, producer.run_id, producer.task_id, self.key).to_bytes()
+        return _BOUND.pack(ti_id, producer.map_index, len(names)) + names + self.object_id
 
     @classmethod
     def from_answer(cls, row: Mapping[str, Any]) -> Reference:
@@ -173,7 +183,7 @@ class Reference:
             answer = ServerAnswer(optional(row[_ANSWER], from_base64), optional(row.get(_NOT_OPENED), string))
         except (TypeError, ValueError) as malformed:
             raise EnvelopeError(
-                "The API server's answer to this read is invalid: expected a data key in base64. Run the same release "
+                "The API server's answer to this read is invalid: expected a secret in base64. Run the same release "
                 "of airflow-provider-exclusive in the API server and in the worker."
             ) from malformed
         return cls.from_row(without_answer(row), answer)
@@ -187,16 +197,17 @@ class Reference:
         :raises UnsupportedReferenceError: if it has another version.
         :raises EnvelopeError: if it is not a well-formed reference.
         """
-        version = row.get(MARKER) if isinstance(row, dict) else None
-        if type(version) is not int or version != VERSION:
+        summary = row.get(MARKER) if isinstance(row, dict) else None
+        if not is_of_this_version(summary):
             raise UnsupportedReferenceError(
-                f"This XCom row is an exclusive reference of {_name_version(version)}; this release of "
+                f"This XCom row is an exclusive reference of {_name_version(summary)}; this release of "
                 f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear and re-run the "
                 "producer task."
             )
+        check_extent(row)
         try:
             return cls._parse(row, answer)
-        except (KeyError, TypeError, ValueError) as malformed:
+        except (KeyError, TypeError, ValueError, struct.error) as malformed:
             raise EnvelopeError(
                 "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
                 "something else. Clear and re-run the producer task."
@@ -204,33 +215,34 @@ class Reference:
 
     @classmethod
     def _parse(cls, row: Mapping[str, Any], answer: ServerAnswer | None) -> Reference:
-        place = "inline" if "inline" in row else "at"
-        lock = "sealed_key" if "sealed_key" in row else "wrapped_key"
-        require_fields(row, _FIELDS | {place, lock} | ({_LOGS} & row.keys()))
-        producer = require_fields(row["producer"], _PRODUCER_FIELDS)
-        return cls(
-            producer=TaskIdentity(
-                dag_id=string(producer["dag_id"]),
-                run_id=string(producer["run_id"]),
-                task_id=string(producer["task_id"]),
-                map_index=integer(producer["map_index"], least=-1),
-                ti_id=optional(producer["ti_id"], string),
-            ),
-            key=string(producer["key"], most=MAX_KEY_CHARACTERS),
-            scope=_scope_from_row(row["consumers"]),
-            codec=string(row["codec"]),
-            size=integer(row["size"]),
-            length=optional(row["length"], integer),
-            created_at=timestamp(row["created_at"]),
-            expires_at=optional(row["expires_at"], timestamp),
-            at=string(row["at"], most=_MAX_PLACE_CHARACTERS) if place == "at" else None,
-            is_masked=_is_masked(row),
-            key_id=string(row["key_id"]),
-            wrapped_key=_protected(row["wrapped_key"]) if lock == "wrapped_key" else b"",
-            sealed_key=_protected(row["sealed_key"]) if lock == "sealed_key" else None,
-            inline=from_base64(row["inline"]) if place == "inline" else None,
+        require_fields(row, _FIELDS)
+        readers = _text(row[_READERS], MAX_READERS_CHARACTERS)
+        summary, texts = _read_texts(_text(row[MARKER], MAX_SUMMARY_CHARACTERS), readers)
+        content = from_base64(_text(row[_SEALED], MAX_SEALED_CHARACTERS))
+        kind, key_id = _LOCK.unpack_from(content)
+        ti_id, map_index, length = _BOUND.unpack_from(content, _LOCK.size)
+        end_of_names = _LOCK.size + _BOUND.size + length
+        end = end_of_names + (0 if summary.store is None else OBJECT_ID_BYTES)
+        if kind not in (_WRAPPED, _TO_PUBLIC_KEY) or end > len(content) or map_index < -1:
+            raise ValueError("not a reference")
+        names = Names.from_bytes(content[_LOCK.size + _BOUND.size : end_of_names])
+        reference = cls(
+            producer=TaskIdentity(names.dag_id, names.run_id, names.task_id, map_index, _ti_id(ti_id)),
+            key=names.key,
+            scope=scope_from_text(readers, names.dag_id, names.run_id),
+            codec=summary.codec,
+            size=summary.size,
+            expires_at=summary.expires_at,
+            store=summary.store,
+            object_id=content[end_of_names:end],
+            is_masked=summary.is_masked,
+            key_id=key_id.hex(),
+            wrapped=content[end:] if kind == _WRAPPED else b"",
+            sealed=content[end:] if kind == _TO_PUBLIC_KEY else None,
             answer=answer,
         )
+        object.__setattr__(reference, "_read_context", texts + content[_LOCK.size : end])
+        return reference
 
 
 def is_reference_row(row: object) -> bool:
@@ -238,14 +250,20 @@ def is_reference_row(row: object) -> bool:
     return isinstance(row, dict) and MARKER in row
 
 
-def holds_sealed_key(row: object) -> bool:
-    """Return whether this row holds a sealed key, as workers without the private key write; anybody can create one."""
-    return is_reference_row(row) and "sealed_key" in row and not is_escaped(row)  # type: ignore[operator,arg-type]
+def is_open_row(row: Mapping[str, Any]) -> bool:
+    """Return whether a row with our marker says that everybody may read it."""
+    return row.get(_READERS) == EVERYBODY
+
+
+def to_answer(row: Mapping[str, Any], answer: ServerAnswer) -> dict[str, Any]:
+    """Return a stored row as the API server sends it to a reader that may read it."""
+    reason = {} if answer.not_opened is None else {_NOT_OPENED: answer.not_opened}
+    return {**row, _ANSWER: None if answer.secret is None else to_base64(answer.secret), **reason}
 
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``row`` without an answer: only the API server adds one, so one from the database must not be used."""
-    return {name: content for name, content in row.items() if name not in (_ANSWER, _NOT_OPENED)}
+    return {name: content for name, content in row.items() if name not in _OF_ANSWER}
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:
@@ -265,70 +283,46 @@ def check_extent(row: Mapping[str, Any]) -> None:
     :param row: with our marker, from somebody who need not be trusted.
     :raises EnvelopeError: naming what is too large.
     """
-    consumers = row.get("consumers")
-    if isinstance(consumers, list) and len(consumers) > MAX_CLAUSES + 1:
-        raise EnvelopeError(f"A reference names {len(consumers):,} consumers; expected at most {MAX_CLAUSES}.")
-    characters = sum(_characters(part) for name, part in row.items() if name != "inline" or not isinstance(part, str))
-    if characters > MAX_ROW_CHARACTERS:
-        raise EnvelopeError(
-            f"A reference has {characters:,} characters besides its payload; expected at most {MAX_ROW_CHARACTERS:,}."
-        )
+    for name, most in ((_READERS, MAX_READERS_CHARACTERS), (_SEALED, MAX_SEALED_CHARACTERS)):
+        text = row.get(name)
+        if isinstance(text, str) and len(text) > most:
+            raise EnvelopeError(
+                f"The field {name!r} of a reference has {len(text):,} characters; expected at most {most:,}."
+            )
 
 
-def _characters(value: object) -> int:
-    """Return about how long ``value`` is in JSON; what no reference holds counts as too long."""
-    total, waiting = 0, [value]
-    while waiting and total <= MAX_ROW_CHARACTERS:
-        part = waiting.pop()
-        if isinstance(part, str):
-            total += len(part) + 2
-        elif isinstance(part, dict):
-            total += 2
-            waiting += [*part, *part.values()]
-        elif isinstance(part, list):
-            total += 2
-            waiting += part
-        else:
-            total += _NUMBER_CHARACTERS
-    return total
+def _text(value: object, most: int) -> str:
+    text: str = typed(value, str)
+    if len(text) > most:
+        raise ValueError("a text is too long")
+    return text
 
 
-def _is_masked(row: Mapping[str, Any]) -> bool:
-    if _LOGS in row and row[_LOGS] != _MASKED:
-        raise ValueError("unknown treatment in logs")
-    return _LOGS in row
+def _read_texts(summary: str, readers: str) -> tuple[Summary, bytes]:
+    """Return what they say, and how they are bound."""
+    # They repeat in most references that one process reads. A cache keeps what it was given, so only the short.
+    return (_read_texts_cached if len(readers) <= _CACHED_CHARACTERS else _read_any_texts)(summary, readers)
 
 
-def _protected(text: object) -> bytes:
-    return from_base64(string(text, most=_MAX_PROTECTED_KEY_CHARACTERS))
+def _read_any_texts(summary: str, readers: str) -> tuple[Summary, bytes]:
+    return read_summary(summary), _bind(summary, readers)
 
 
-def _name_version(version: object) -> str:
+_read_texts_cached = lru_cache(maxsize=1024)(_read_any_texts)
+
+
+def _bind(summary: str, readers: str) -> bytes:
+    return _LABEL + b"".join([len(text).to_bytes(4, "big") + text for text in (summary.encode(), readers.encode())])
+
+
+def _ti_id(raw: bytes) -> str | None:
+    if raw == _NO_TRY:
+        return None
+    digits = raw.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _name_version(summary: object) -> str:
     # Anything else may be a user's value, or too deep or too long to print.
-    if type(version) is int and 0 <= version <= MAX_INTEGER:
-        return f"version {version}"
-    return f"an invalid version (of type {type(version).__name__})"
-
-
-def _scope_to_row(scope: ConsumerScope) -> str | list[str | dict[str, str | None]]:
-    if scope.is_open:
-        return _OPEN_SCOPE
-    caller = [_CALLER] if scope.admits_caller else []
-    clauses = ({"dag_id": one.dag_id, "task_id": one.task_id, "run_id": one.run_id} for one in scope.clauses)
-    return [*caller, *clauses]
-
-
-def _scope_from_row(row: object) -> ConsumerScope:
-    if row == _OPEN_SCOPE:
-        return OPEN
-    written = typed(row, list)
-    if len(written) > MAX_CLAUSES + 1:  # the caller is not a clause
-        raise ValueError("too many clauses")
-    admits_caller = written[:1] == [_CALLER]
-    clauses = [require_fields(clause, _CLAUSE_FIELDS) for clause in written[admits_caller:]]
-    return ConsumerScope(
-        tuple(
-            Clause(string(one["dag_id"]), string(one["task_id"]), optional(one["run_id"], string)) for one in clauses
-        ),
-        admits_caller=admits_caller,
-    )
+    version = version_in(summary)
+    return f"an invalid version (of type {type(summary).__name__})" if version is None else f"version {version}"

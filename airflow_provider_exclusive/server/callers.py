@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from airflow_provider_exclusive.compat.execution_api import (
     earlier_tries_statement,
     present_tries_statement,
-    reader_and_tries_statement,
     task_instance_statements,
+    tries_statement,
 )
-from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 _NOT_BEGUN: Final = frozenset({None, "scheduled", "queued", "up_for_retry"})
 """States in which the present try of a task has not begun, so that what the one before it wrote still counts."""
 _DEFAULT_TOKEN_SECONDS: Final = 600
+_TRIES_AT_ONCE: Final = 1000
+"""How many ids one statement names; databases bound that."""
 
 XCOM_REQUEST: Final = "exclusive_xcom_request"
 """Where an :class:`XComRequest` is stored for the route: a key of ``info`` of the request's database session."""
@@ -101,35 +104,41 @@ def find_writer(ti_id: UUID, at: Coordinate, connection: Any) -> tuple[Caller | 
 
     Looked up for each write: a task instance gets another id with each try, and one may be deleted.
     """
-    run_ids = [str(at.run_id)]
-    present = list(connection.execute(present_tries_statement(), _place(at, run_ids)).all())
-    for row in present:
-        if row.ti_id == ti_id:
-            return _caller(row), frozenset({str(ti_id)})
-    return find_caller(ti_id, connection), _standing(present, at, run_ids, connection)
+    for row in connection.execute(tries_statement(), {"ti_ids": [ti_id]}).all():
+        writer = _caller(row)
+        if at.belongs_to(writer.identity):
+            return writer, frozenset({str(ti_id)})
+    return find_caller(ti_id, connection), _standing(at, [str(at.run_id)], connection)
 
 
 def find_reader(
-    ti_id: UUID, at: Coordinate, rows: Sequence[Any], connection: Any
-) -> tuple[Caller | None, frozenset[str]]:
+    ti_id: UUID, at: Coordinate, references: Sequence[Reference], connection: Any
+) -> tuple[Caller | None, frozenset[str | None]]:
     """
-    Return who reads, and the ids of the tries of the requested task that stand.
+    Return who reads, and the ids of the tries that stand of those that wrote ``references``.
 
     Those are the present ones, and the last that began where one waits. What another try wrote is superseded, also if
     somebody puts it back.
 
     :param at: what was requested.
-    :param rows: that were found there; they name the runs if ``at`` does not.
+    :param references: that were found there, each vouched for by a key.
     """
-    run_ids = [at.run_id] if at.run_id is not None else sorted(_run_ids_in(rows))
-    found = connection.execute(reader_and_tries_statement(), {"ti_id": ti_id, **_place(at, run_ids)}).all()
-    readers = [_caller(row) for row in found if row.is_reader]
-    present = [row for row in found if not row.is_reader]
-    caller = readers[0] if readers else find_caller(ti_id, connection)
-    return caller, _standing(present, at, run_ids, connection)
+    wrote = {reference.producer.ti_id: reference.producer for reference in references if reference.producer.ti_id}
+    caller, standing = None, set[str | None]()
+    for some in _batches([str(ti_id), *wrote]):
+        for row in connection.execute(tries_statement(), {"ti_ids": some}).all():
+            if row.ti_id == ti_id:
+                caller = _caller(row)
+            standing.add(str(row.ti_id))
+    if wrote.keys() - standing:
+        run_ids = sorted({producer.run_id for producer in wrote.values()})
+        standing |= _standing(at, run_ids, connection)
+    return caller or find_caller(ti_id, connection), frozenset(standing)
 
 
-def _standing(present: Sequence[Any], at: Coordinate, run_ids: Sequence[str], connection: Any) -> frozenset[str]:
+def _standing(at: Coordinate, run_ids: Sequence[str], connection: Any) -> frozenset[str]:
+    """Return the ids of the tries that stand at ``at``: the last that began where the present one waits."""
+    present = list(connection.execute(present_tries_statement(), _place(at, run_ids)).all())
     standing = {str(row.ti_id) for row in present}
     waiting = {(row.run_id, row.stored_index) for row in present if row.state in _NOT_BEGUN}
     if waiting:
@@ -140,6 +149,12 @@ def _standing(present: Sequence[Any], at: Coordinate, run_ids: Sequence[str], co
     return frozenset(standing)
 
 
+def _batches(ti_ids: Iterable[str]) -> Iterator[list[UUID]]:
+    remaining = map(UUID, ti_ids)
+    while batch := list(islice(remaining, _TRIES_AT_ONCE)):
+        yield batch
+
+
 def _place(at: Coordinate, run_ids: Sequence[str]) -> dict[str, Any]:
     return {
         "dag_id": at.dag_id,
@@ -148,11 +163,6 @@ def _place(at: Coordinate, run_ids: Sequence[str]) -> dict[str, Any]:
         "map_index": -1 if at.map_index is None else at.map_index,
         "any_map_index": at.map_index is None,
     }
-
-
-def _run_ids_in(rows: Sequence[Any]) -> set[str]:
-    producers = (row.get("producer") for row in rows if is_reference_row(row))
-    return {str(producer.get("run_id")) for producer in producers if isinstance(producer, dict)}
 
 
 def _find_row(ti_id: UUID, connection: Any) -> Any:

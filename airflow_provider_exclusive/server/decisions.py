@@ -1,22 +1,23 @@
 """
 Decide what the API server answers and stores, from rows and coordinates, without HTTP.
 
-On a read, every row is checked against the requested coordinate and against its scope before a data key is unwrapped.
-On a write, a sealed key is opened for the task that wrote it.
+On a read, every row is checked against the requested coordinate and against its scope before its secret leaves.
+On a write, what a worker sealed is opened for the task that wrote it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from airflow_provider_exclusive.access import decision
 from airflow_provider_exclusive.access.decision import Permission
 from airflow_provider_exclusive.access.hand_over import HandOverLookup
 from airflow_provider_exclusive.crypto.data_keys import missing_private_key
 from airflow_provider_exclusive.crypto.keyring import Keyring
+from airflow_provider_exclusive.crypto.sealing import KEY_BYTES, cannot_be_opened
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.format.reference import (
     ALTERED,
@@ -25,15 +26,31 @@ from airflow_provider_exclusive.format.reference import (
     UNKNOWN_KEY,
     Reference,
     ServerAnswer,
-    holds_sealed_key,
     is_escaped,
     is_reference_row,
+    to_answer,
     without_answer,
 )
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server.callers import Caller
 
-_SHOWN_CHARACTERS: Final = 64
+
+@dataclass(frozen=True, slots=True)
+class OpenedRows:
+    """
+    Rows that are not decided yet.
+
+    :param rows: as they were stored, without any answer; those with our marker that do not open say why not.
+    :param secrets: the reference and the secret of those that open, by position.
+    """
+
+    rows: list[Any]
+    secrets: dict[int, tuple[Reference, bytes]] = field(default_factory=dict, repr=False)
+
+    @property
+    def scoped(self) -> list[Reference]:
+        """Those that not everybody may read, for which the caller must be known."""
+        return [reference for reference, _ in self.secrets.values() if not reference.scope.is_open]
 
 
 @dataclass(slots=True)
@@ -41,7 +58,7 @@ class DecidedRows:
     """
     Rows as the caller may read them.
 
-    :param permission: why the caller may read the first of the exclusive values whose data key they contain; None if
+    :param permission: why the caller may read the first of the exclusive values whose secret they contain; None if
         they contain none.
     """
 
@@ -50,21 +67,16 @@ class DecidedRows:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadRequest:
+class Readers:
     """
-    A read, as far as a decision depends on it.
+    What is known about who reads and who wrote.
 
-    :param at: what is requested.
-    :param caller: None if the token does not name a known task instance.
-    :param hand_overs: finds what a run was handed.
-    :param standing: the ids of the tries whose outputs count; see
-        :func:`~airflow_provider_exclusive.server.callers.find_reader`.
+    :param caller: None if the token does not name a known task instance, or it was not looked up.
+    :param standing: the ids of the tries whose outputs count.
     """
 
-    at: Coordinate
-    caller: Caller | None
-    hand_overs: HandOverLookup
-    standing: Container[str | None]
+    caller: Caller | None = None
+    standing: Container[str | None] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,81 +89,98 @@ class Decisions:
 
     keyring: Keyring | None
 
-    def answer(self, rows: Sequence[Any], request: ReadRequest) -> DecidedRows:
+    def open(self, rows: Sequence[Any], at: Coordinate) -> OpenedRows:
         """
-        Return ``rows`` as the caller may read them.
+        Open what the keys of this API server vouch for.
 
-        :raises AccessDeniedError: if the caller may not read one of them.
+        First who wrote a row, then what it says: a scope that no key vouches for is not even looked at.
+
+        :param at: what is requested.
         """
-        answer = DecidedRows(list(rows))
+        opened = OpenedRows(list(rows))
         for position, row in enumerate(rows):
             if is_reference_row(row) and not is_escaped(row):
-                self._answer_row(answer, position, request)
-        return answer
+                self._open_row(opened, position, without_answer(row), at)
+        return opened
+
+    def answer(self, opened: OpenedRows, readers: Readers, hand_overs: HandOverLookup) -> DecidedRows:
+        """
+        Return rows as the caller may read them.
+
+        :param readers: see :attr:`OpenedRows.scoped`.
+        :param hand_overs: finds what a run was handed.
+        :raises AccessDeniedError: if the caller may not read one of them.
+        """
+        decided = DecidedRows(opened.rows)
+        for position, (reference, secret) in opened.secrets.items():
+            permission = _permit(reference, readers, hand_overs)
+            answer = ServerAnswer(None, SUPERSEDED) if permission is None else ServerAnswer(secret)
+            decided.rows[position] = to_answer(decided.rows[position], answer)
+            if not reference.scope.is_open:
+                decided.permission = decided.permission or permission
+        return decided
 
     def accept(self, row: Mapping[str, Any], *, writer: TaskIdentity, target: Coordinate) -> Mapping[str, Any]:
         """
-        Return the row to store: a sealed key is opened and wrapped, everything else stays as it is.
+        Return the row to store: a secret that is sealed is opened and wrapped, everything else stays as it is.
 
         What nobody could ever open is refused while the producer can still be told.
 
-        :raises AccessDeniedError: if a row with a sealed key is not an output of ``writer`` at ``target``.
-        :raises ConfigurationError: if it has a sealed key and there is no private key.
-        :raises EnvelopeError: if it has a sealed key that cannot be opened, or names a key that is not held.
+        :raises AccessDeniedError: if a row with a sealed secret is not an output of ``writer`` at ``target``.
+        :raises ConfigurationError: if its secret is sealed and there is no private key.
+        :raises EnvelopeError: if it is no reference, or its secret cannot be opened, or names a key that is not held.
         """
-        if not holds_sealed_key(row):
-            self._check_key_id(row.get("key_id"))
-            return row
         reference = Reference.from_row(row)
-        _check_sealed_key(reference, writer, target)
+        if reference.sealed is None:
+            self._check_key_id(reference.key_id)
+            return row
+        _check_sealed(reference, writer, target)
         if self.keyring is None:
             raise missing_private_key("this value was not stored: nobody could ever open it")
         context = reference.context()
-        sealed_key = reference.sealed_key or b""  # which does not open
-        data_key = self.keyring.open_sealed_key(sealed_key, key_id=reference.key_id, context=context)
-        key_id, wrapped_key = self.keyring.wrap(data_key, context=context)
-        return replace(reference, sealed_key=None, key_id=key_id, wrapped_key=wrapped_key).to_row()
+        secret = self.keyring.open_secret(reference.sealed, key_id=reference.key_id, context=context)
+        if len(secret) != (reference.size if reference.store is None else KEY_BYTES):
+            raise cannot_be_opened()
+        key_id, wrapped = self.keyring.wrap(secret, context=context)
+        return replace(reference, sealed=None, key_id=key_id, wrapped=wrapped).to_row()
 
-    def _check_key_id(self, key_id: object) -> None:
-        if self.keyring is None or not isinstance(key_id, str) or key_id in self.keyring.key_ids:
+    def _check_key_id(self, key_id: str) -> None:
+        if self.keyring is None or key_id in self.keyring.key_ids:
             return
         raise UnknownKeyError(
-            f"The worker sealed this value under key {key_id[:_SHOWN_CHARACTERS]!r}, and the API server does not hold "
-            "that key: the two have different ones. Set [exclusive] private_key (or [core] fernet_key) to the same "
-            "value in every component. While keys are being changed, the API server gets the new one first.",
-            key_id=key_id[:_SHOWN_CHARACTERS],
+            f"The worker sealed this value under key {key_id!r}, and the API server does not hold that key: the two "
+            "have different ones. Set [exclusive] private_key (or [core] fernet_key) to the same value in every "
+            "component. While keys are being changed, the API server gets the new one first.",
+            key_id=key_id,
         )
 
-    def _answer_row(self, answer: DecidedRows, position: int, request: ReadRequest) -> None:
-        stored = without_answer(answer.rows[position])
+    def _open_row(self, opened: OpenedRows, position: int, row: dict[str, Any], at: Coordinate) -> None:
         try:
-            reference = Reference.from_row(stored)
+            reference = Reference.from_row(row)
         except EnvelopeError:
             # Nothing in it can be opened. Return it as it is, because its producer must be able to clear it.
-            answer.rows[position] = _printable(stored)
+            opened.rows[position] = _printable(row)
             return
-        # First who wrote it, then what it says: a scope that no key vouches for is not even looked at.
-        opened = self._unwrap(reference, request)
-        permission = _permit(reference, request) if opened.data_key is not None else None
-        if opened.data_key is not None and permission is None:
-            opened = ServerAnswer(None, SUPERSEDED)
-        answer.rows[position] = reference.to_answer(opened)
-        if not reference.scope.is_open:
-            answer.permission = answer.permission or permission
+        secret, not_opened = self._unwrap(reference, at)
+        if secret is None:
+            opened.rows[position] = to_answer(row, ServerAnswer(None, not_opened))
+        else:
+            opened.rows[position] = row
+            opened.secrets[position] = reference, secret
 
-    def _unwrap(self, reference: Reference, request: ReadRequest) -> ServerAnswer:
-        """Return the data key, or why there is none; the scope may still forbid it."""
+    def _unwrap(self, reference: Reference, at: Coordinate) -> tuple[bytes | None, str | None]:
+        """Return the secret, or why there is none; the scope may still forbid it."""
         if self.keyring is None:
-            return ServerAnswer(None, NO_PRIVATE_KEY)
-        if reference.sealed_key is not None or not request.at.covers(reference.coordinate):
-            return ServerAnswer(None, ALTERED)
+            return None, NO_PRIVATE_KEY
+        if reference.sealed is not None or not at.covers(reference.coordinate):
+            return None, ALTERED
         try:
             context = reference.context()
-            return ServerAnswer(self.keyring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context))
+            return self.keyring.unwrap(reference.wrapped, key_id=reference.key_id, context=context), None
         except UnknownKeyError:
-            return ServerAnswer(None, UNKNOWN_KEY)
+            return None, UNKNOWN_KEY
         except EnvelopeError:
-            return ServerAnswer(None, ALTERED)
+            return None, ALTERED
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +220,11 @@ def check_write(writer: Caller | None, target: Coordinate, standing: Container[s
         )
 
 
-def _permit(reference: Reference, request: ReadRequest) -> Permission | None:
-    """Return why the data key goes to the caller, or None for its own superseded output, which is answered without."""
-    reader = None if reference.scope.is_open else _live_reader(request.caller)
-    permission = decision.decide(reader, reference, request.hand_overs)
-    if reader is None or reference.producer.ti_id in request.standing:
+def _permit(reference: Reference, readers: Readers, hand_overs: HandOverLookup) -> Permission | None:
+    """Return why the secret goes to the caller, or None for its own superseded output, which is answered without."""
+    reader = None if reference.scope.is_open else _live_reader(readers.caller)
+    permission = decision.decide(reader, reference, hand_overs)
+    if reader is None or reference.producer.ti_id in readers.standing:
         return permission
     if reader.is_same_task_instance(reference.producer):
         return None
@@ -206,7 +235,7 @@ def _permit(reference: Reference, request: ReadRequest) -> Permission | None:
     )
 
 
-def _check_sealed_key(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
+def _check_sealed(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
     # Each try has another id, and a hand-over counts only while the try that wrote it is the current one.
     is_own = target.belongs_to(writer) and target.covers(reference.coordinate)
     if not is_own or reference.producer.ti_id not in (None, writer.ti_id):

@@ -20,7 +20,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers, metrics, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import XCOM_REQUEST, XComRequest
-from airflow_provider_exclusive.server.decisions import Decisions, ReadRequest
+from airflow_provider_exclusive.server.decisions import Decisions, Readers
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 
 DECIDED: Final = "exclusive_decided"
@@ -115,24 +115,20 @@ def _decide(
 ) -> list[Any]:
     with responses.http_errors("read", requested, xcom_request, session, trail):
         with metrics.timed(metrics.DECISION):
-            caller, standing = None, frozenset[str]()
+            opened = decisions.open(rows, requested)
+            scoped = opened.scoped
             # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
             with callers.borrowed_connection(session) as connection:
-                if any(map(_has_scope, rows)):
-                    caller, standing = callers.find_reader(xcom_request.ti_id, requested, rows, connection)
-            hand_overs = ServerHandOverLookup(decisions.keyring, session)
-            answer = decisions.answer(rows, ReadRequest(requested, caller, hand_overs, standing))
+                found = callers.find_reader(xcom_request.ti_id, requested, scoped, connection) if scoped else ()
+            readers = Readers(*found)
+            answer = decisions.answer(opened, readers, ServerHandOverLookup(decisions.keyring, session))
         if (permission := answer.permission) is not None:
             trail.record(
                 audit.READ,
-                caller,
+                readers.caller,
                 requested=requested,
                 reason=permission.reason,
                 method=xcom_request.method,
                 trigger=permission.trigger,
             )
     return answer.rows
-
-
-def _has_scope(row: Any) -> bool:
-    return is_reference_row(row) and row.get("consumers") != "*"

@@ -1,8 +1,8 @@
 """
-Writes of XComs: open a sealed key before Airflow's route stores the row, and wrap its data key.
+Writes of XComs: open what a worker sealed before Airflow's route stores the row, and wrap it.
 
-The guard has already checked that the task writes at its own coordinates. A row that is too large for a reference, or
-sealed under a key that this API server does not hold, is refused; any other without a sealed key passes unchanged.
+The guard has already checked that the task writes at its own coordinates. A row with our marker that is no reference,
+or whose secret is protected under a key that this API server does not hold, is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.access.hand_over_record import check_record_row
 from airflow_provider_exclusive.compat.replace import Create, Function
-from airflow_provider_exclusive.format.reference import check_extent, is_escaped, is_reference_row
+from airflow_provider_exclusive.format.reference import is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import responses
 from airflow_provider_exclusive.server.audit import AuditTrail
@@ -31,7 +31,7 @@ def create_writes(decisions: Decisions, trail: AuditTrail) -> dict[str, Create]:
 def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -> Function:
     def write(**arguments: Any) -> Any:
         xcom_request: XComRequest | None = arguments["session"].info.get(XCOM_REQUEST)
-        # If the writer is unknown, the sealed key is stored as it is, and nobody can open it.
+        # If the writer is unknown, what it sealed is stored as it is, and nobody can open it.
         is_ours = is_reference_row(arguments["value"]) or arguments["key"] == RECORD_KEY
         if xcom_request is not None and xcom_request.writer is not None and is_ours:
             requested = Coordinate(*(arguments[name] for name in _COORDINATES))
@@ -47,5 +47,4 @@ def _accept(decisions: Decisions, row: Any, requested: Coordinate, writer: TaskI
         check_record_row(row)
     if is_escaped(row):
         return row
-    check_extent(row)
     return decisions.accept(row, writer=writer, target=requested)

@@ -20,7 +20,6 @@ _SEGMENT: Final = r"[A-Za-z0-9_~%-][A-Za-z0-9._~%-]*"
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _READABLE_CHARACTERS: Final = 80
 _UNREADABLE: Final = re.compile(r"[^A-Za-z0-9_-]")
-_RANDOM_END: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?")
 
 ROOT: Final = "v1/"
@@ -58,9 +57,14 @@ def check_prefix(prefix: str) -> None:
         )
 
 
-def object_key(xcom: Coordinate) -> str:
-    """Return a fresh object key for one write: readable, bounded in length, and ending in 128 random bits."""
-    return f"{object_prefix(xcom)}{os.urandom(16).hex()}"
+def new_object_id() -> bytes:
+    """Return 16 random bytes, which distinguish one write from all others of its XCom."""
+    return os.urandom(16)
+
+
+def object_key(xcom: Coordinate, object_id: bytes) -> str:
+    """Return the object key of one write: readable, bounded in length, and ending in ``object_id``."""
+    return f"{object_prefix(xcom)}{object_id.hex()}"
 
 
 def object_prefix(xcom: Coordinate) -> str:
@@ -69,13 +73,6 @@ def object_prefix(xcom: Coordinate) -> str:
     encoded = (str(part).encode("utf-8", "surrogatepass") for part in parts)
     digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in encoded)).hexdigest()[:32]
     return f"{ROOT}{_readable(str(xcom.dag_id))}/{_readable(str(xcom.task_id))}/{digest}/"
-
-
-def is_own_object_key(location: str, xcom: Coordinate) -> bool:
-    """Return whether :func:`object_key` made ``location`` for this XCom."""
-    # In full, not by its prefix: "<prefix>../…" would lead a driver out of it.
-    prefix = object_prefix(xcom)
-    return location.startswith(prefix) and _RANDOM_END.fullmatch(location, len(prefix)) is not None
 
 
 def dag_in(key: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from airflow_provider_exclusive.exceptions import StorageError
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.storage.base import StorageDriver
-from airflow_provider_exclusive.storage.object_keys import object_key
+from airflow_provider_exclusive.storage.object_keys import new_object_id, object_key
 
 _NOBODYS: Final = Coordinate("airflow_provider_exclusive", "round_trip", "probe", -1, "probe")
 _PAYLOAD_BYTES: Final = 1024
@@ -24,7 +24,7 @@ def make_round_trip(driver: StorageDriver) -> None:
 
     :raises StorageError: if the store does not do it, or gives back other bytes.
     """
-    key, payload = object_key(_NOBODYS), os.urandom(_PAYLOAD_BYTES)
+    key, payload = object_key(_NOBODYS, new_object_id()), os.urandom(_PAYLOAD_BYTES)
     driver.store(key, payload, ttl_seconds=_TTL_SECONDS)
     try:
         if driver.retrieve(key) != payload:

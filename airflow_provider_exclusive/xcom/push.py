@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
@@ -18,16 +17,15 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.compat.dag import downstream_of, is_airflows_own
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
-from airflow_provider_exclusive.exceptions import AccessDeniedError, InvalidScopeError
+from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, InvalidScopeError
 from airflow_provider_exclusive.execution_time import key_holder, masking, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.format.reference import escape, is_reference_row
+from airflow_provider_exclusive.format.reference import Reference, escape, is_escaped, is_reference_row
 from airflow_provider_exclusive.scopes.consumers import RETURN_KEY, OutputDeclaration
-from airflow_provider_exclusive.scopes.identity import Coordinate, is_kept_as
+from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.scope import OPEN
-from airflow_provider_exclusive.store import ExclusiveStore
-from airflow_provider_exclusive.store import purge as purge_payload
+from airflow_provider_exclusive.store import ExclusiveStore, object_key_of
 from airflow_provider_exclusive.wiring import current_driver, current_store, offload_threshold
 from airflow_provider_exclusive.xcom import declared
 
@@ -60,14 +58,25 @@ def push(value: Any, target: Coordinate) -> Any:
 
 def purge(row: Any, target: Coordinate) -> None:
     """Remove the payload of ``row``, stored at ``target``; never raises, so that clearing always works."""
-    at = row.get("at") if is_reference_row(row) else None
-    if not isinstance(at, str):
+    try:
+        reference = Reference.from_row(row) if is_reference_row(row) and not is_escaped(row) else None
+    except EnvelopeError:
+        return
+    if reference is None or reference.store is None:
+        return
+    # Anybody may have written this row, so only a payload of the XCom that is being cleared is removed for it.
+    if not target.covers(reference.coordinate):
+        log.warning("Not purging the payload of %s: its reference was copied to %s.", reference.coordinate, target)
         return
     try:
-        purge_payload(current_driver(), at, owner=_as_pushed(target, row))
+        driver = current_driver()
+        if driver.type == reference.store:
+            driver.delete(object_key_of(reference))
     except Exception:
         # Clearing a task must work even if the settings or the store are broken.
-        log.warning("Could not purge %s; the payload stays until it expires.", at, exc_info=True)
+        log.warning(
+            "Could not purge the payload of %s; it stays until it expires.", reference.coordinate, exc_info=True
+        )
 
 
 def _push_exclusive(value: Any, key: str, running: RunningTask, outputs: OutputDeclaration) -> dict[str, Any]:
@@ -93,7 +102,7 @@ def _push_record(value: Any, target: Coordinate, running: RunningTask | None) ->
             "Push under another key."
         )
     store = _sealing_store()
-    return seal_record(value, producer=running.identity, keys=store.keys, now=store.clock()).to_row()
+    return seal_record(value, producer=running.identity, keys=store.keys).to_row()
 
 
 def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> Any:
@@ -108,7 +117,7 @@ def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> 
         return row
     # Encoded as Airflow does, so that a plain task reads exactly what it would read without this backend.
     reference = _sealing_store().put_encoded(
-        [encoded], codec="serde", length=None, producer=running.identity, key=target.key, scope=OPEN
+        [encoded], codec="serde", producer=running.identity, key=target.key, scope=OPEN
     )
     return reference.to_row()
 
@@ -119,14 +128,6 @@ def _sealing_store() -> ExclusiveStore:
     if isinstance(store.keys, ServerDataKeys):
         key_holder.require(store.keys.key_id)
     return store
-
-
-def _as_pushed(target: Coordinate, row: Mapping[str, Any]) -> Coordinate:
-    """Return ``target`` with the key that the task pushed, if ``row``, which is stored there, names it credibly."""
-    producer = row.get("producer")
-    pushed = producer.get("key") if isinstance(producer, Mapping) else None
-    is_credible = isinstance(pushed, str) and target.key is not None and is_kept_as(pushed, target.key)
-    return replace(target, key=pushed) if is_credible else target
 
 
 def _serialize(value: Any) -> Any:

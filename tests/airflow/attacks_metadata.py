@@ -22,12 +22,13 @@ from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver, So
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.format.reference import MARKER, escape
+from airflow_provider_exclusive.format.reference import MARKER, Reference, ServerAnswer, escape, to_answer
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.airflow.attacks_places import SCOPES, Output, Place, next_dag, outputs_of, places_of
 from tests.airflow.attacks_world import Record, World, conf_of
+from tests.rows import forged
 
 NOW = datetime.datetime(2026, 11, 21, 10, tzinfo=datetime.UTC)
 DEEP = 100_000
@@ -176,7 +177,7 @@ def own_keyring() -> Keyring:
 def store_of(record: Record) -> ExclusiveStore:
     store = replace(wiring.current_store(), inline_bytes=10**6, codecs=CodecRegistry([Verbatim()]))
     match record.kind:
-        case "sealed_key":
+        case "not accepted":
             return replace(store, keys=ServerDataKeys(own_keyring().keys[0].public))
         case "foreign key ring":
             return replace(store, keys=LocalDataKeys(Keyring.from_raw_keys([secrets.token_bytes(32)])))
@@ -213,7 +214,7 @@ def unsealed(record: Record) -> dict[str, Any] | None:
         "escaped": escape(content_of(record)),
         "null": None,
         "text": json.dumps(content_of(record)),
-        "marker only": {MARKER: 1},
+        "marker only": {MARKER: "v1: 1 B hand-over in row"},
     }
     return {"row": rows[record.kind]} if record.kind in rows else None
 
@@ -222,12 +223,11 @@ def altered(record: Record, row: dict[str, Any]) -> dict[str, Any]:
     """Return a sealed row as somebody with SQL would alter it."""
     match record.kind:
         case "copied and renamed":
-            renamed = {"task_id": record.at.task, "map_index": record.at.map_index}
-            return row | {"producer": row["producer"] | renamed}
+            return forged(row, task_id=record.at.task, map_index=record.at.map_index)
         case "edited scope":
-            return row | {"consumers": []}
+            return forged(row, scope=ConsumerScope())
         case "later version":
-            return row | {MARKER: 2}
-        case "planted data key":
-            return row | {"data_key": row["wrapped_key"]}
+            return row | {MARKER: row[MARKER].replace("v1: ", "v2: ")}
+        case "planted answer":
+            return to_answer(row, ServerAnswer(Reference.from_row(row).wrapped))
     return row

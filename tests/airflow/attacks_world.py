@@ -64,12 +64,12 @@ RUNS_OF_A_DAG = 60
 RUNS_OF_THE_CHAIN = 44
 LONGEST_CHAIN = 8
 
-# Genuine but for what only the metadata database knows: whose try wrote it, and with which data key.
+# Genuine but for what only the metadata database knows: whose try wrote it, and that an answer lies beside it.
 OTHER_TRIES = ("earlier try", "another task's try", "another map index's try", "no try", "no such try")
-FAKES_FOR_THE_SERVER = (*OTHER_TRIES, "planted data key")
+FAKES_FOR_THE_SERVER = (*OTHER_TRIES, "planted answer")
 FAKES = (
     *FAKES_FOR_THE_SERVER,
-    "unsealed", "escaped", "null", "text", "marker only", "later version", "sealed_key", "copied", "copied and renamed",
+    "unsealed", "escaped", "null", "text", "marker only", "later version", "not accepted", "copied", "copied and renamed",
     "another key", "edited scope", "foreign key ring", "closed scope", "no record", "extra field",
     "too deep", "payload in the store",
 )  # fmt: skip

@@ -101,7 +101,7 @@ def expect_write(case: Case) -> Expected:
 def judge(world: World, case: Case, place: Place, cell: Cell) -> tuple[str, str | None]:
     """Return what the caller gets of one row, and the reason if it gets nothing."""
     # A scope that no key vouches for is not even looked at.
-    if cell.kind in ("plain", "open", "misplaced", "edited", "sealed_key"):
+    if cell.kind in ("plain", "open", "misplaced", "edited", "not accepted"):
         return {"plain": "plain", "open": "opened"}.get(cell.kind, "sealed"), None
     if case.caller is None:
         return "", "unknown-task"

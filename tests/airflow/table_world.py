@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ from sqlalchemy import select
 
 from airflow_provider_exclusive import config, wiring
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
+from airflow_provider_exclusive.format.canonical import to_base64
+from airflow_provider_exclusive.format.readers import EVERYBODY
 from airflow_provider_exclusive.scopes.consumers import Consumer, ScopeDeclaration
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
@@ -58,7 +59,7 @@ UNMAPPED: dict[str, tuple[str, tuple[Clause, ...]]] = {
     "offloaded": ("open", ()),
     "misplaced": ("misplaced", ()),
     "edited": ("edited", ()),
-    "sealed_key": ("sealed_key", READER),
+    "not accepted": ("not accepted", READER),
     "early": ("exclusive", READER),
     "early_any": ("exclusive", (Clause("reader", any_run=True), Clause("etl.*", any_run=True))),
 }
@@ -189,13 +190,13 @@ def _seal(place: Place, key: str, kind: str, clauses: tuple[Clause, ...], world:
     scope = ScopeDeclaration.parse(consumers).resolve(key, producer=producer, downstream=())
     if kind == "open":
         scope = OPEN
-    if kind == "sealed_key":
+    if kind == "not accepted":
         store = replace(store, keys=ServerDataKeys(ring.keys[0].public), inline_bytes=1_000)
     if kind == "misplaced":
         producer = world.identity(place._replace(task="mapped", map_index=0))
     reference = store.put(f"a value of {key}", producer=producer, key=key, scope=scope)
-    row = reference.to_row() | ({"consumers": "*"} if kind == "edited" else {})
-    if kind in ("misplaced", "edited", "sealed_key"):
-        return Cell(kind, clauses, row, row | {"data_key": None, "not_opened": "altered"})
-    data_key = ring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=reference.context())
-    return Cell(kind, clauses, row, row | {"data_key": base64.b64encode(data_key).decode()})
+    row = reference.to_row() | ({"consumers": EVERYBODY} if kind == "edited" else {})
+    if kind in ("misplaced", "edited", "not accepted"):
+        return Cell(kind, clauses, row, row | {"opened": None, "not_opened": "altered"})
+    secret = ring.unwrap(reference.wrapped, key_id=reference.key_id, context=reference.context())
+    return Cell(kind, clauses, row, row | {"opened": to_base64(secret)})

@@ -22,7 +22,7 @@ from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers
 from airflow_provider_exclusive.server.callers import Caller
-from airflow_provider_exclusive.server.decisions import Decisions, ReadRequest
+from airflow_provider_exclusive.server.decisions import Decisions, Readers
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
 from tests.airflow import attacks_metadata
 from tests.airflow.attacks_draw import Case, Draw
@@ -82,15 +82,16 @@ def server(rows):
         row = rows.xcoms[case.output]
         caller = Caller(rows.identity(case.reader), 1, is_live=True)
         requested = Coordinate(*case.output.at, case.output.key)
+        opened = decisions.open([row], requested)
         try:
             with create_session() as session:
                 reader = uuid.UUID(caller.identity.ti_id)
-                _, standing = callers.find_reader(reader, requested, [row], session.connection())
+                _, standing = callers.find_reader(reader, requested, opened.scoped, session.connection())
                 hand_overs = ServerHandOverLookup(decisions.keyring, session)
-                (answered,) = decisions.answer([row], ReadRequest(requested, caller, hand_overs, standing)).rows
+                (answered,) = decisions.answer(opened, Readers(caller, standing), hand_overs).rows
         except AccessDeniedError as denied:
             return denial(denied.reason)
-        return "allowed" if answered == row | {"data_key": data_key_of(row)} else "answered in a wrong way"
+        return "allowed" if answered == row | {"opened": secret_of(row)} else "answered in a wrong way"
 
     return ask
 
@@ -99,9 +100,9 @@ def denial(reason: str) -> str:
     return {"not-in-scope": "denied", "hand-over-withdrawn": WITHDRAWN}.get(reason, reason)
 
 
-def data_key_of(row) -> str:
+def secret_of(row) -> str:
     genuine = Reference.from_row(row)
-    return to_base64(own_keyring().unwrap(genuine.wrapped_key, key_id=genuine.key_id, context=genuine.context()))
+    return to_base64(own_keyring().unwrap(genuine.wrapped, key_id=genuine.key_id, context=genuine.context()))
 
 
 class Table:
@@ -181,7 +182,7 @@ def test_the_server_says_the_same_over_http(world, rows):
 def verdict(response, row) -> str:
     if response.status_code == 403:
         answer = denial(response.json()["detail"]["reason"])
-        is_explained = answer in ("denied", WITHDRAWN) and "wrapped_key" not in response.text
+        is_explained = answer in ("denied", WITHDRAWN) and row["sealed"] not in response.text
         return answer if is_explained else "denied in a wrong way"
-    is_answer = response.status_code == 200 and response.json()["value"] == row | {"data_key": data_key_of(row)}
+    is_answer = response.status_code == 200 and response.json()["value"] == row | {"opened": secret_of(row)}
     return "allowed" if is_answer else f"status {response.status_code}"

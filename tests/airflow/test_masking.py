@@ -14,6 +14,7 @@ from structlog.processors import KeyValueRenderer
 from structlog.stdlib import PositionalArgumentsFormatter
 
 from airflow_provider_exclusive import consumers, exclusive_task
+from airflow_provider_exclusive.format.reference import Reference
 from tests.airflow.running import Run, a_dag
 
 
@@ -64,7 +65,7 @@ def test_producer_and_consumer_log_stars(canary, log, capfd, value):
     assert canary not in output
     assert "producer says ***" in output
     assert "consumer says ***" in output
-    assert run.xcom_rows()["extract", -1, "other"]["logs"] == "masked"
+    assert Reference.from_row(run.xcom_rows()["extract", -1, "other"]).is_masked
 
 
 def test_a_return_value_is_masked_for_the_callbacks_of_its_task(canary, log, capfd):
@@ -99,4 +100,4 @@ def test_without_it_nothing_is_masked(canary, log, capfd):
     run = Run(dag)
 
     assert f"consumer says {canary}" in "".join(capfd.readouterr())
-    assert "logs" not in run.xcom_rows()["extract", -1, "return_value"]
+    assert not Reference.from_row(run.xcom_rows()["extract", -1, "return_value"]).is_masked

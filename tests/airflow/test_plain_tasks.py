@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_exclusive import exclusive_task, wiring
 from airflow_provider_exclusive.compat.replace import original_of
+from airflow_provider_exclusive.format.readers import EVERYBODY
 from airflow_provider_exclusive.format.reference import MARKER, is_reference_row
 from tests.airflow.running import Run, a_dag
 
@@ -67,7 +68,10 @@ def test_without_a_store_rows_equal_airflows_byte_for_byte(value):
     assert type(pulled) is type(value)
 
 
-@pytest.mark.parametrize("value", [{MARKER: 1, "x": [1]}, {MARKER: "plain", "value": 3}, {MARKER: None}])
+LOOKALIKE = {MARKER: "v1: 1 B msgpack in row", "consumers": EVERYBODY, "sealed": "AAAA"}
+
+
+@pytest.mark.parametrize("value", [{MARKER: 1, "x": [1]}, {MARKER: "plain", "value": 3}, {MARKER: None}, LOOKALIKE])
 def test_a_user_value_shaped_like_a_reference_stays_a_value(value):
     pulled, row = push_and_pull(value)
 
@@ -81,7 +85,7 @@ def test_the_task_that_pushed_a_lookalike_can_be_exclusive_too():
 
         @exclusive_task
         def push():
-            return {MARKER: 1}
+            return LOOKALIKE
 
         @task
         def pull(value):
@@ -90,7 +94,7 @@ def test_the_task_that_pushed_a_lookalike_can_be_exclusive_too():
         pull(push())
 
     assert Run(dag).state == "success"
-    assert seen == [{MARKER: 1}]
+    assert seen == [LOOKALIKE]
 
 
 def test_a_plain_task_may_write_another_tasks_xcom_as_ever():
@@ -165,7 +169,7 @@ class TestWithAConfiguredStore:
             assert json.dumps(row) == own
         else:
             assert is_reference_row(row)
-            assert row["consumers"] == "*"
+            assert row["consumers"] == EVERYBODY
             assert len(json.dumps(row)) < 1_000
 
     def test_a_large_plain_value_is_readable_and_shown_as_usual(self, store):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
@@ -23,9 +22,13 @@ from airflow_provider_exclusive.exceptions import (
     UnknownKeyError,
     UnsupportedReferenceError,
 )
+from airflow_provider_exclusive.format.readers import EVERYBODY
+from airflow_provider_exclusive.format.reference import MARKER, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate
+from airflow_provider_exclusive.store import object_key_of
 from airflow_provider_exclusive.xcom import pull, push
 from tests.airflow.running import Run, a_dag, read_rows, write_row
+from tests.rows import forged
 
 
 class Reader:
@@ -212,13 +215,15 @@ def rows_of(ti) -> dict:
     return read_rows(ti.dag_id, ti.run_id)
 
 
+def payload_of(row) -> Path:
+    return wiring.current_driver()._root / object_key_of(Reference.from_row(row))
+
+
 def edit(change):
-    """Return what changes the reference of ``extract`` in place."""
+    """Return what changes the reference of ``extract``."""
 
     def before(ti) -> None:
-        row = json.loads(json.dumps(rows_of(ti)["extract", -1, "return_value"]))
-        change(row)
-        write_row(ti.dag_id, ti.run_id, "extract", row)
+        write_row(ti.dag_id, ti.run_id, "extract", change(rows_of(ti)["extract", -1, "return_value"]))
 
     return before
 
@@ -232,15 +237,16 @@ class TestRowsThatWereTamperedWith:
     @pytest.mark.parametrize(
         "change",
         [
-            lambda row: row["consumers"].append({"dag_id": row["producer"]["dag_id"], "task_id": "*", "run_id": None}),
-            lambda row: row.update(consumers="*"),
-            lambda row: row.update(codec="cloudpickle"),
-            lambda row: row.update(size=1),
-            lambda row: row.update(inline=row["inline"][:-4]),
-            lambda row: row.update(expires_at="2999-01-01T00:00:00Z"),
-            lambda row: row.pop("wrapped_key"),
-            lambda row: row.update(extra=1),
-            lambda row: row["producer"].update(ti_id=None),
+            lambda row: row | {"consumers": f"{row['consumers']}, {Reference.from_row(row).producer.dag_id}:*"},
+            lambda row: row | {"consumers": EVERYBODY},
+            lambda row: forged(row, codec="cloudpickle"),
+            lambda row: forged(row, size=1),
+            lambda row: row | {"sealed": row["sealed"][:-4]},
+            lambda row: forged(row, expires_at="2999-01-01T00:00:00Z"),
+            lambda row: forged(row, wrapped=b""),
+            lambda row: {name: text for name, text in row.items() if name != "sealed"},
+            lambda row: row | {"extra": 1},
+            lambda row: forged(row, ti_id=None),
         ],
     )
     def test_an_edited_reference_does_not_open(self, reader_kind, change):
@@ -251,7 +257,7 @@ class TestRowsThatWereTamperedWith:
         reader.refused(EnvelopeError, "Clear")
 
     def test_a_reference_of_a_later_version_says_so(self, reader_kind):
-        reader = reader_kind(before=edit(lambda row: row.update(__exclusive__=2)))
+        reader = reader_kind(before=edit(lambda row: row | {MARKER: row[MARKER].replace("v1: ", "v2: ")}))
 
         run_with_reader(reader)
 
@@ -385,8 +391,7 @@ class TestPayloadsThatWereTamperedWith:
     BIG = "x" * 10_000
 
     def payload(self, ti) -> Path:
-        location = rows_of(ti)["extract", -1, "return_value"]["at"].removeprefix("files:")
-        return wiring.current_driver()._root / location
+        return payload_of(rows_of(ti)["extract", -1, "return_value"])
 
     def test_a_changed_payload_does_not_open(self):
         def flip(ti):
@@ -410,9 +415,7 @@ class TestPayloadsThatWereTamperedWith:
     def test_two_swapped_payloads_do_not_open(self):
         def swap(ti):
             rows = rows_of(ti)
-            paths = [
-                wiring.current_driver()._root / rows["extract", -1, key]["at"].removeprefix("files:") for key in "ab"
-            ]
+            paths = [payload_of(rows["extract", -1, key]) for key in "ab"]
             contents = [path.read_bytes() for path in paths]
             for path, content in zip(paths, reversed(contents), strict=True):
                 path.write_bytes(content)
@@ -584,7 +587,7 @@ def test_a_row_takes_its_payload_along_when_the_key_is_decoded(pushed, cleared):
 
     run = Run(dag)
     row = run.xcom_rows()["work", -1, cleared]
-    location = row["at"].partition(":")[2]
+    location = object_key_of(Reference.from_row(row))
     assert wiring.current_driver().retrieve(location)
 
     push.purge(row, Coordinate(run.dag_id, run.run_id, "work", -1, cleared))

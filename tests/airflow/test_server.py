@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 import json
 import os
@@ -23,6 +22,8 @@ from airflow_provider_exclusive import config, exclusive_task, wiring
 from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.crypto import keyring
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
+from airflow_provider_exclusive.format.canonical import to_base64
+from airflow_provider_exclusive.format.readers import EVERYBODY
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN
@@ -30,6 +31,7 @@ from airflow_provider_exclusive.server import audit
 from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.middleware import ExclusiveMiddleware
 from tests.airflow.running import Run, a_dag, read_rows, write_row
+from tests.rows import forged
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,8 @@ class World:
 
     def call(self, method, path, *, by="reader", token=None, **kwargs):
         bearer = token or self.token_for(self.ti_id(*by) if isinstance(by, tuple) else self.ti_id(by))
-        return self.client.request(
-            method, f"/execution/xcoms/{path}", headers={"Authorization": f"Bearer {bearer}"}, **kwargs
-        )
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+        return self.client.request(method, f"/execution/xcoms/{path}", headers=headers, **kwargs)
 
     def get(self, task_id="secret", key="return_value", suffix="", **kwargs):
         path = f"{quote(self.dag_id)}/{quote(self.run_id, safe='')}/{task_id}/{quote(key, safe='')}{suffix}"
@@ -136,8 +137,18 @@ def world(shared):
         write_row(shared.dag_id, shared.run_id, task_id, row, key=key, map_index=map_index)
 
 
-def data_key_of(response, field="value"):
-    return json.loads(response.content)[field]["data_key"]
+def opened_in(response, field="value"):
+    return json.loads(response.content)[field]["opened"]
+
+
+def secret_of(row) -> bytes:
+    genuine = Reference.from_row(row)
+    ring = config.read_keyring(config.read_settings())
+    return ring.unwrap(genuine.wrapped, key_id=genuine.key_id, context=genuine.context())
+
+
+def map_index_of(row) -> int:
+    return Reference.from_answer(row).producer.map_index
 
 
 class TestDeniedReads:
@@ -166,8 +177,8 @@ class TestDeniedReads:
         detail = response.json()["detail"]
         assert detail["reason"] == "not-in-scope"
         assert "stranger" in detail["message"]
-        assert "data_key" not in response.text
-        assert "wrapped_key" not in response.text
+        assert '"opened"' not in response.text
+        assert '"sealed"' not in response.text
 
     def test_a_key_in_the_way_of_a_route_shows_nothing(self, world):
         response = world.get(key="a/slice")
@@ -192,13 +203,12 @@ class TestDeniedReads:
         assert response.json()["detail"]["reason"] == "task-has-ended"
 
     def test_a_scope_that_no_encoding_takes_opens_nothing(self, world):
-        clause = {"dag_id": "\ud800", "task_id": "x", "run_id": None}
-        write_row(world.dag_id, world.run_id, "secret", world.row() | {"consumers": [clause]})
+        write_row(world.dag_id, world.run_id, "secret", world.row() | {"consumers": "\ud800:x"})
 
         response = world.get(by="stranger")
 
         assert response.status_code == 200
-        assert "data_key" not in response.json()["value"]
+        assert "opened" not in response.json()["value"]
 
     def test_a_token_of_no_known_task_reads_nothing(self, world):
         response = world.get(token=world.token_for(uuid.uuid4()))
@@ -211,27 +221,35 @@ class TestDeniedReads:
         assert world.get(token=token or "none").status_code in (401, 403)
 
     def test_an_edited_scope_is_not_believed(self, world):
-        row = world.row() | {"consumers": "*"}
-        write_row(world.dag_id, world.run_id, "secret", row)
+        write_row(world.dag_id, world.run_id, "secret", world.row() | {"consumers": EVERYBODY})
 
         response = world.get(by="stranger")
 
         assert response.status_code == 200
-        assert data_key_of(response) is None
+        assert opened_in(response) is None
 
     @pytest.mark.parametrize("by", ["reader", "stranger", "secret"])
-    def test_a_planted_data_key_never_comes_out_of_the_database(self, world, by):
-        planted = base64.b64encode(b"k" * 32).decode()
-        write_row(world.dag_id, world.run_id, "secret", world.row() | {"data_key": planted})
+    def test_a_planted_answer_never_comes_out_of_the_database(self, world, by):
+        planted = to_base64(b"k" * 32)
+        write_row(world.dag_id, world.run_id, "secret", world.row() | {"opened": planted})
 
         assert planted not in world.get(by=by).text
 
     def test_a_reference_at_another_coordinate_is_not_opened(self, world):
         write_row(world.dag_id, world.run_id, "secret", world.row(key="a/b"))
 
-        assert data_key_of(world.get()) is None
+        assert opened_in(world.get()) is None
 
-    @pytest.mark.parametrize("planted", [{"__exclusive__": 2}, {"__exclusive__": 1}, {"__exclusive__": None, "x": [1]}])
+    @pytest.mark.parametrize(
+        "planted",
+        [
+            {"__exclusive__": 1},
+            {"__exclusive__": None, "x": [1]},
+            {"__exclusive__": "v2: 1 B msgpack in row"},
+            {"__exclusive__": "v1: 1 B msgpack in row"},
+            {"__exclusive__": "v1: 1 B msgpack in row", "consumers": "reader", "sealed": "AAAA"},
+        ],
+    )
     def test_what_is_no_reference_goes_back_as_it_is(self, world, planted):
         write_row(world.dag_id, world.run_id, "secret", planted)
 
@@ -246,12 +264,12 @@ class TestDeniedReads:
         def broken(*_):
             raise RuntimeError("the database is gone")
 
-        mocker.patch.object(callers, "reader_and_tries_statement", broken)
+        mocker.patch.object(callers, "tries_statement", broken)
 
         response = world.get()
 
         assert response.status_code == 503
-        assert "data_key" not in response.text
+        assert '"opened"' not in response.text
 
 
 class TestARouteThatIsNotKnown:
@@ -277,7 +295,7 @@ class TestARouteThatIsNotKnown:
 
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "unknown-route"
-        assert "wrapped_key" not in response.text
+        assert world.row()["sealed"] not in response.text
 
     @pytest.mark.parametrize("chunks", [1, 2])
     def test_passes_everything_else_on(self, chunks):
@@ -288,25 +306,21 @@ class TestARouteThatIsNotKnown:
 
 class TestPermittedReads:
     @pytest.mark.parametrize("by", ["reader", "secret", ("mapped", 0)])
-    def test_a_reader_in_the_scope_gets_the_data_key(self, world, by):
+    def test_a_reader_in_the_scope_gets_the_secret(self, world, by):
         response = world.get(by=by)
 
         assert response.status_code == 200
         answered = Reference.from_answer(response.json()["value"])
-        ring = config.read_keyring(config.read_settings())
-        genuine = Reference.from_row(world.row())
-        assert answered.answer.data_key == ring.unwrap(
-            genuine.wrapped_key, key_id=genuine.key_id, context=genuine.context()
-        )
+        assert answered.answer.secret == secret_of(world.row())
 
     def test_items_and_slices_are_answered_one_by_one(self, world):
         item = world.get("mapped", suffix="/item/1").json()
         several = world.get("mapped", suffix="/slice?start=0&stop=2").json()
 
-        assert item["producer"]["map_index"] == 1
-        assert item["data_key"]
-        assert [row["producer"]["map_index"] for row in several] == [0, 1]
-        assert all(row["data_key"] for row in several)
+        assert map_index_of(item) == 1
+        assert item["opened"]
+        assert [map_index_of(row) for row in several] == [0, 1]
+        assert all(row["opened"] for row in several)
 
     # The SDK does not quote keys, so Airflow keeps "r%2F x" as "r/ x".
     @pytest.mark.parametrize("key", ["a/b", "r/ x"])
@@ -314,21 +328,21 @@ class TestPermittedReads:
         response = world.get(key=key)
 
         assert response.status_code == 200
-        assert data_key_of(response)
+        assert opened_in(response)
 
     def test_a_task_whose_callbacks_still_run_may_read(self, world):
         world.set_state("success", end_date=datetime.datetime.now(datetime.UTC), task_id="reader")
 
-        assert data_key_of(world.get())
+        assert opened_in(world.get())
 
     def test_a_producer_reads_its_own_broken_row_so_clearing_works(self, world):
-        broken = world.row() | {"wrapped_key": ""}
+        broken = forged(world.row(), wrapped=b"")
         write_row(world.dag_id, world.run_id, "secret", broken)
 
         response = world.get(by="secret")
 
         assert response.status_code == 200
-        assert response.json()["value"]["at" if "at" in broken else "inline"]
+        assert response.json()["value"] == broken | {"opened": None, "not_opened": "altered"}
 
     def test_plain_rows_pass_byte_for_byte(self, world, client):
         with_plugin = world.get("plain", by="stranger")
@@ -385,57 +399,57 @@ class TestWrites:
         assert world.write("DELETE", "stranger", key="own", by="stranger").status_code == 200
 
 
-def row_with_sealed_key(world, task_id="stranger", key="sealed_key", **change) -> dict:
+def sealed_row(world, task_id="stranger", key="sealed", **change) -> dict:
     """Return what a worker with only the public key pushes."""
     ring = config.read_keyring(config.read_settings())
     store = replace(wiring.current_store(), keys=ServerDataKeys(ring.keys[0].public), inline_bytes=1_000)
     producer = replace(world.identity(task_id), **change)
-    return store.put("by sealed_key", producer=producer, key=key, scope=OPEN).to_row()
+    return store.put("by the public key", producer=producer, key=key, scope=OPEN).to_row()
 
 
-class TestSealedKeys:
-    def test_a_sealed_key_about_another_tasks_output_is_refused(self, world):
-        sealed_key = row_with_sealed_key(world, task_id="secret")
+class TestSealedSecrets:
+    """What a worker with only the public key pushes is opened for the task that wrote it, and wrapped."""
 
-        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
+    def test_what_is_sealed_for_another_tasks_output_is_refused(self, world):
+        sealed = sealed_row(world, task_id="secret")
+
+        response = world.write("POST", "stranger", key="sealed", by="stranger", json=sealed)
 
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "foreign-sealed-key"
-        assert ("stranger", -1, "sealed_key") not in read_rows(world.dag_id, world.run_id)
+        assert ("stranger", -1, "sealed") not in read_rows(world.dag_id, world.run_id)
 
-    def test_a_sealed_key_about_another_key_is_refused(self, world):
-        response = world.write("POST", "stranger", key="other", by="stranger", json=row_with_sealed_key(world))
+    def test_what_is_sealed_for_another_key_is_refused(self, world):
+        response = world.write("POST", "stranger", key="other", by="stranger", json=sealed_row(world))
 
         assert response.json()["detail"]["reason"] == "foreign-sealed-key"
 
-    def test_an_altered_sealed_key_is_refused(self, world):
-        sealed_key = row_with_sealed_key(world) | {"codec": "cloudpickle"}
+    def test_an_altered_reference_is_refused(self, world):
+        altered = forged(sealed_row(world), codec="cloudpickle")
 
-        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
+        response = world.write("POST", "stranger", key="sealed", by="stranger", json=altered)
 
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "sealed-key-refused"
 
-    def test_a_sealed_key_that_lies_in_a_row_never_opens(self, world):
-        world.write("POST", "stranger", key="sealed_key", by="stranger", json=row_with_sealed_key(world))
-        write_row(world.dag_id, world.run_id, "stranger", row_with_sealed_key(world), key="sealed_key")
+    def test_what_is_sealed_in_a_row_never_opens(self, world):
+        world.write("POST", "stranger", key="sealed", by="stranger", json=sealed_row(world))
+        write_row(world.dag_id, world.run_id, "stranger", sealed_row(world), key="sealed")
 
-        assert data_key_of(world.get("stranger", "sealed_key")) is None
-        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
+        assert opened_in(world.get("stranger", "sealed")) is None
+        world.write("DELETE", "stranger", key="sealed", by="stranger")
 
-    def test_a_sealed_key_is_stored_as_a_wrapped_key_for_readers(self, world):
-        sealed_key = row_with_sealed_key(world)
-
-        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
+    def test_what_is_sealed_is_stored_wrapped_for_readers(self, world):
+        response = world.write("POST", "stranger", key="sealed", by="stranger", json=sealed_row(world))
 
         assert response.status_code == 201, response.text
-        stored = world.row("stranger", "sealed_key")
-        assert "sealed_key" not in stored
-        assert stored["wrapped_key"]
-        answered = Reference.from_answer(world.get("stranger", "sealed_key").json()["value"])
+        stored = Reference.from_row(world.row("stranger", "sealed"))
+        assert stored.sealed is None
+        assert stored.wrapped
+        answered = Reference.from_answer(world.get("stranger", "sealed").json()["value"])
         store = replace(wiring.current_store(), keys=ServerDataKeys(b"p" * 32))
-        assert store.get(answered, reader=None) == "by sealed_key"
-        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
+        assert store.get(answered, reader=None) == "by the public key"
+        world.write("DELETE", "stranger", key="sealed", by="stranger")
 
     @pytest.mark.parametrize(
         "path",
@@ -445,33 +459,47 @@ class TestSealedKeys:
             "/execution/xcoms/{own}?mapped_length=none",
         ],
     )
-    def test_a_sealed_key_is_opened_on_one_route_and_never_echoed(self, world, path):
-        own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/sealed_key"
+    def test_a_secret_is_opened_on_one_route_and_never_echoed(self, world, path):
+        own = f"{world.dag_id}/{quote(world.run_id, safe='')}/stranger/sealed"
         token = world.token_for(world.ti_id("stranger"))
 
         response = world.client.post(
-            path.format(own=own), json=row_with_sealed_key(world), headers={"Authorization": f"Bearer {token}"}
+            path.format(own=own), json=sealed_row(world), headers={"Authorization": f"Bearer {token}"}
         )
 
         assert response.is_client_error
-        assert "wrapped_key" not in response.text
+        assert '"sealed"' not in response.text
+        assert '"opened"' not in response.text
 
-    def test_a_sealed_key_in_the_name_of_another_try_is_refused(self, world):
-        sealed_key = row_with_sealed_key(world, ti_id=str(uuid.uuid4()))
+    def test_what_is_sealed_in_the_name_of_another_try_is_refused(self, world):
+        sealed = sealed_row(world, ti_id=str(uuid.uuid4()))
 
-        response = world.write("POST", "stranger", key="sealed_key", by="stranger", json=sealed_key)
+        response = world.write("POST", "stranger", key="sealed", by="stranger", json=sealed)
 
         assert response.status_code == 403
         assert response.json()["detail"]["reason"] == "foreign-sealed-key"
 
     @pytest.mark.parametrize(
-        "body", [b'{"__exclusive__": 1, "sealed_key": 3}', b'{"__exclusive__"', b'{"__exclusive__": 1}']
+        "body",
+        [
+            b'{"__exclusive__": 1, "sealed": 3}',
+            b'{"__exclusive__": 1}',
+            b'{"__exclusive__": "v1: 1 B msgpack in row"}',
+            b'{"__exclusive__": "v1: 1 B msgpack in row", "consumers": "@nobody", "sealed": "AAAA"}',
+            b'{"__exclusive__": "v2: 1 B msgpack in row", "consumers": "@nobody", "sealed": "AAAA"}',
+        ],
     )
-    def test_malformed_sealed_keys_are_no_server_error(self, world, body):
-        response = world.write("POST", "stranger", key="sealed_key", by="stranger", content=body)
+    def test_a_row_with_our_marker_must_be_a_reference(self, world, body):
+        response = world.write("POST", "stranger", key="sealed", by="stranger", content=body)
 
-        assert response.status_code in (201, 400, 403, 422)
-        world.write("DELETE", "stranger", key="sealed_key", by="stranger")
+        assert response.status_code == 403
+        assert response.json()["detail"]["reason"] == "sealed-key-refused"
+        assert ("stranger", -1, "sealed") not in read_rows(world.dag_id, world.run_id)
+
+    def test_a_body_that_is_no_json_is_no_server_error(self, world):
+        response = world.write("POST", "stranger", key="sealed", by="stranger", content=b'{"__exclusive__"')
+
+        assert response.status_code in (400, 422)
 
 
 def test_a_large_value_like_a_reference_arrives_complete(world):
@@ -594,8 +622,8 @@ class TestAudit:
             text = " ".join(str(line.extra) for line in session.scalars(select(Log)))
 
         assert "a secret" not in text
-        assert "data_key" not in text
-        assert world.row()["wrapped_key"] not in text
+        assert to_base64(secret_of(world.row())) not in text
+        assert world.row()["sealed"] not in text
 
 
 def test_the_probe_of_doctor_is_refused_by_both_halves(client, token_for):

@@ -31,13 +31,13 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.install import attach
 from tests.airflow.running import read_rows
-from tests.airflow.test_server import World
+from tests.airflow.test_server import World, map_index_of
 
 FLOOD = 2_000
 PERMITTED = 200
 AT_ONCE = 40
 MAPPED_ROWS = 1_200
-SEALED = ("wrapped_key", "data_key", "key_id", "created_at")
+SEALED = ('"__exclusive__"', '"consumers"', '"sealed"', '"opened"')
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ class TestFlood:
         for url, total in totals.items():
             (count,) = written[url]
             assert 1 << (total.bit_length() - 1) <= count <= total
-        assert world.get(by="reader").json()["value"]["data_key"]
+        assert world.get(by="reader").json()["value"]["opened"]
 
     def test_permitted_reads_at_once_each_get_their_line(self, world, monkeypatch, caplog):
         # A request that held its connection while it waited for that of its line would wait for the others for ever.
@@ -227,7 +227,7 @@ def unable_to_look_callers_up(mocker):
     broken = [
         mocker.patch.object(callers, "task_instance_statements", return_value=[nowhere]),
         mocker.patch.object(callers, "present_tries_statement", return_value=nowhere),
-        mocker.patch.object(callers, "reader_and_tries_statement", return_value=nowhere),
+        mocker.patch.object(callers, "tries_statement", return_value=nowhere),
     ]
     yield
     for one in broken:
@@ -392,8 +392,8 @@ class TestEnormousSlices:
             if response.status_code != alone.status_code:
                 differing.append((bounds, alone.status_code, response.status_code))
             if response.status_code == 200:
-                answered = [row["producer"]["map_index"] for row in response.json() if row["data_key"]]
-                assert answered == [row["producer"]["map_index"] for row in alone.json()]
+                answered = [map_index_of(row) for row in response.json() if row["opened"]]
+                assert answered == [map_index_of(row) for row in alone.json()]
                 longest = max(longest, len(answered))
 
         assert differing == []
@@ -428,7 +428,7 @@ class TestAbsurdRequests:
         permitted, denied = (world.get("mapped", suffix=suffix, by=by) for by in ("reader", "stranger"))
 
         assert permitted.status_code == alone.status_code == 200
-        assert permitted.json()["value"]["data_key"]
+        assert permitted.json()["value"]["opened"]
         assert denied.status_code == 403
         assert denied.json()["detail"]["reason"] == "not-in-scope"
 
@@ -509,4 +509,4 @@ class TestTokens:
         ]
 
     def test_the_same_claims_unchanged_are_a_genuine_token(self, world):
-        assert world.get(token=signed(world)).json()["value"]["data_key"]
+        assert world.get(token=signed(world)).json()["value"]["opened"]

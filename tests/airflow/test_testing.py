@@ -21,7 +21,7 @@ def run():
         exclusive_task(lambda x: x * 2, task_id="mapped", consumers=[]).expand(x=list(range(12)))
         exclusive_task(lambda ti: ti.xcom_push("rows", {3}), task_id="pushes", consumers=[])()
         task(lambda: [1], task_id="plain")()
-        task(lambda: {"__exclusive__": 1}, task_id="alike")()
+        task(lambda: {"__exclusive__": "v1: 1 B msgpack in row"}, task_id="alike")()
         task(lambda x: None, task_id="nothings").expand(x=[1, 2])
 
         @task
@@ -45,7 +45,7 @@ def run():
         (["pushes", "rows"], {3}),
         (["pushes"], None),
         (["plain"], [1]),
-        (["alike"], {"__exclusive__": 1}),
+        (["alike"], {"__exclusive__": "v1: 1 B msgpack in row"}),
         (["nothings"], []),
         (["nothings", "return_value", 1], None),
     ],

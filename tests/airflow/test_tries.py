@@ -77,7 +77,7 @@ def test_an_output_of_an_earlier_try_is_refused(world):
 
     assert reason_of(world.get(by="reader")) == "superseded-try"
     own = world.get(by="secret").json()["value"]
-    assert Reference.from_answer(own).answer.data_key is None
+    assert Reference.from_answer(own).answer.secret is None
 
 
 @pytest.mark.parametrize("state", [None, "scheduled", "queued"])
@@ -99,7 +99,7 @@ def test_a_run_that_a_user_made_is_handed_nothing(world):
     trigger = world.identity("stranger")
     hand_over = HandOver(trigger, "child", "nightly", {})
     keys = wiring.current_store().keys
-    record = seal_record(hand_over, producer=trigger, keys=keys, now=datetime.datetime.now(datetime.UTC))
+    record = seal_record(hand_over, producer=trigger, keys=keys)
     assert world.write("POST", "stranger", key=RECORD_KEY, by="stranger", json=record.to_row()).status_code == 201
 
     assert handed_to_a_run_made_by(DagRunTriggeredByType.OPERATOR, trigger) == hand_over

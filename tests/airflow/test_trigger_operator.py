@@ -27,7 +27,7 @@ from airflow_provider_exclusive.definitions.hook import find_hook
 from airflow_provider_exclusive.definitions.parse_check import find_contradictions
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.execution_time import dag_runs
-from airflow_provider_exclusive.format.reference import is_reference_row
+from airflow_provider_exclusive.format.reference import Reference, is_reference_row
 from airflow_provider_exclusive.operators import trigger_dagrun
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.xcom import pull, push
@@ -244,8 +244,8 @@ class TestRecord:
             assert of_instance.sources == record.sources
         row = run.xcom_rows()["hand_over", -1, RECORD_KEY]
         assert is_reference_row(row)
-        assert row["codec"] == "hand-over"
-        assert "inline" in row
+        assert Reference.from_row(row).codec == "hand-over"
+        assert Reference.from_row(row).store is None
 
     def test_a_trigger_in_a_mapped_group_hands_over_sibling_output(self, nothing):
         with a_dag() as dag:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from airflow_provider_exclusive.format.readers import EVERYBODY
+from airflow_provider_exclusive.format.reference import MARKER, Reference
+from airflow_provider_exclusive.store import object_key_of
+from tests.rows import forged
 from tests.runs import assert_succeeded
 
 DAG = "cure"
@@ -29,8 +33,12 @@ def overwrite(change):
     return do
 
 
+def marked(old, new):
+    return lambda row: row | {MARKER: row[MARKER].replace(old, new)}
+
+
 def payload_of(airflow, row):
-    return airflow.home / "exclusive" / row.value["at"].removeprefix("files:")
+    return airflow.home / "exclusive" / object_key_of(Reference.from_row(row.value))
 
 
 def alter_payload(airflow, row):
@@ -44,12 +52,13 @@ def copy_from_other(airflow, row):
 
 
 DAMAGES = [
-    Damage("a widened scope", overwrite(lambda row: row | {"consumers": "*"}), "EnvelopeError"),
-    Damage("a truncated wrapped key", overwrite(lambda row: row | {"wrapped_key": ""}), "EnvelopeError"),
-    Damage("a later version", overwrite(lambda row: row | {"__exclusive__": 2}), "UnsupportedReferenceError", "clear"),
-    Damage("a dropped key", overwrite(lambda row: row | {"key_id": "0" * 32}), "UnknownKeyError", "private_key"),
+    Damage("a widened scope", overwrite(lambda row: row | {"consumers": EVERYBODY}), "EnvelopeError"),
+    Damage("a truncated wrapped key", overwrite(lambda row: forged(row, wrapped=b"")), "EnvelopeError"),
+    Damage("a later version", overwrite(marked("v1: ", "v2: ")), "UnsupportedReferenceError", "clear"),
+    Damage("a dropped key", overwrite(lambda row: forged(row, key_id="0" * 32)), "UnknownKeyError", "private_key"),
     Damage("a planted text", overwrite(lambda row: "a plain text"), "EnvelopeError", "plain value"),
-    Damage("a planted place", overwrite(lambda row: row | {"at": "files:../../../../etc/passwd"}), "EnvelopeError"),
+    Damage("a planted place", overwrite(lambda row: forged(row, object_id=bytes(16))), "EnvelopeError"),
+    Damage("a planted path", overwrite(marked(" in files", " in ../../../../etc/passwd")), "EnvelopeError"),
     Damage("a reference of another task", copy_from_other, "EnvelopeError", "copied"),
     Damage("a missing payload", lambda airflow, row: payload_of(airflow, row).unlink(), "PayloadNotFoundError"),
     Damage("an altered payload", alter_payload, "EnvelopeError"),
@@ -119,4 +128,4 @@ def test_a_payload_goes_with_its_row(airflow):
     airflow.wait(DAG, run_id)
 
     # Airflow 3.3 deletes the row of an earlier try, 3.4 keeps it.
-    assert old.exists() == bool(airflow.metadata.occurrences(row.value["at"]))
+    assert old.exists() == bool(airflow.metadata.occurrences(row.value["sealed"]))

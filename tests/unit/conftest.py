@@ -81,10 +81,11 @@ def store(make_store):
 
 
 @pytest.fixture
-def put(store, producer, scope):
-    """Put a value as the producer would, with anything of the call replaced."""
+def put(store, producer):
+    """Put a value as a producer would, for ``load`` in its own run, with anything of the call replaced."""
 
-    def put(value="a value", *, into=store, **call):
-        return into.put(value, **({"producer": producer, "key": "return_value", "scope": scope} | call))
+    def put(value="a value", *, into=store, producer=producer, **call):
+        own = ConsumerScope((Clause(producer.dag_id, "load", producer.run_id),))
+        return into.put(value, **({"producer": producer, "key": "return_value", "scope": own} | call))
 
     return put

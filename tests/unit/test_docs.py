@@ -265,7 +265,8 @@ class TestCommands:
         (query,) = re.findall(r"```sql\n(.*?)```", OPERATIONS, flags=re.DOTALL)
         database = sqlite3.connect(":memory:")
         database.execute("CREATE TABLE xcom (dag_id, value JSON, timestamp)")
-        rows = [("etl", '{"__exclusive__": 1}', "a"), ("etl", '{"__exclusive__": 1}', "b"), ("web", '"plain"', "c")]
+        reference = '{"__exclusive__": "v1: 9 B json in row", "consumers": "load", "sealed": "AAAA"}'
+        rows = [("etl", reference, "a"), ("etl", reference, "b"), ("web", '"plain"', "c")]
         database.executemany("INSERT INTO xcom VALUES (?, ?, ?)", rows)
         assert database.execute(query).fetchall() == [("etl", 2, "b")]
 

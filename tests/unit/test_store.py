@@ -1,3 +1,4 @@
+import base64
 import inspect
 import json
 import os
@@ -21,6 +22,7 @@ from airflow_provider_exclusive.exceptions import (
     CodecError,
     EnvelopeError,
     ExclusiveError,
+    InvalidScopeError,
     PayloadNotFoundError,
     StorageError,
     StorageUnavailableError,
@@ -28,15 +30,13 @@ from airflow_provider_exclusive.exceptions import (
 from airflow_provider_exclusive.format.reference import MARKER, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
-from airflow_provider_exclusive.storage.object_keys import object_key, object_prefix
-from airflow_provider_exclusive.store import purge
+from airflow_provider_exclusive.storage.object_keys import check_object_key, new_object_id, object_key, object_prefix
+from airflow_provider_exclusive.store import object_key_of
 from tests.fakes import FailingDriver, InMemoryDriver
+from tests.rows import forged
 
 INTRUDER = TaskIdentity("etl", "run-1", "intruder")
-
-
-def location_of(reference):
-    return reference.at.partition(":")[2]
+OTHER_TRY = "0193b1a2-0000-7000-8000-00000000000f"
 
 
 # --- the order of things
@@ -61,13 +61,13 @@ def recording(events, make_store, driver, raw_key):
             super().read_many(wanted)
 
     class RecordingKeyring(Keyring):
-        def wrap(self, data_key, *, context):
+        def wrap(self, secret, *, context):
             events.append("wrap")
-            return Keyring.wrap(self, data_key, context=context)
+            return Keyring.wrap(self, secret, context=context)
 
-        def unwrap(self, wrapped_key, *, key_id, context):
+        def unwrap(self, wrapped, *, key_id, context):
             events.append("unwrap")
-            return Keyring.unwrap(self, wrapped_key, key_id=key_id, context=context)
+            return Keyring.unwrap(self, wrapped, key_id=key_id, context=context)
 
     return make_store(driver=RecordingDriver(), keyring=RecordingKeyring.from_raw_keys([raw_key("current")]))
 
@@ -110,7 +110,7 @@ def test_reading_decides_then_unwraps_then_fetches_once(recording, recording_sco
 def test_writing_wraps_then_stores_and_only_then_returns(recording, put, events):
     reference = put(into=recording)
     assert events == ["wrap", "store"]
-    assert list(recording.driver.payloads) == [location_of(reference)]
+    assert list(recording.driver.payloads) == [object_key_of(reference)]
 
 
 def test_nothing_to_read_asks_nobody(recording, consumer, events):
@@ -221,7 +221,7 @@ def test_a_repeated_upload_never_seals_two_values_under_one_key(make_store, prod
     driver = LosingReplies(overwrite)
     with pytest.raises(CodecError, match="changed while it was being stored"):
         make_store(driver=driver).put_encoded(
-            [memoryview(memory)], codec="msgpack", length=None, producer=producer, key="k", scope=scope
+            [memoryview(memory)], codec="msgpack", producer=producer, key="k", scope=scope
         )
     first, second = driver.sent
     assert len(first) == 1_000_016
@@ -244,7 +244,7 @@ def test_a_lost_payload_names_the_task_to_clear(store, put, consumer):
 def test_an_expired_value_says_when(make_store, put, consumer):
     early = make_store(ttl_seconds=60)
     reference = put(into=early)
-    assert early.driver.ttl_seconds[location_of(reference)] == 60
+    assert early.driver.ttl_seconds[object_key_of(reference)] == 60
     late = replace(early, clock=lambda: early.clock() + timedelta(seconds=60))
     with pytest.raises(
         PayloadNotFoundError, match=f"expired at {re.escape(reference.expires_at)}.*Clear and re-run task"
@@ -279,7 +279,7 @@ def test_inline_values_and_those_without_a_limit_do_not_expire(make_store, put):
 
 def test_many_are_all_or_nothing(store, put, consumer):
     references = [put(n) for n in range(3)]
-    store.driver.payloads.pop(location_of(references[1]))
+    store.driver.payloads.pop(object_key_of(references[1]))
     with pytest.raises(PayloadNotFoundError):
         store.get_many(references, reader=consumer)
     with pytest.raises(AccessDeniedError):
@@ -290,7 +290,7 @@ def test_many_keep_their_order_inline_or_stored(make_store, put, consumer):
     store = make_store(inline_bytes=30)
     values = ["short", "long " * 20, 1, "long " * 30, "short"]
     references = [put(value, into=store) for value in values]
-    assert [reference.inline is None for reference in references] == [False, True, False, True, False]
+    assert [reference.store is not None for reference in references] == [False, True, False, True, False]
     assert store.get_many(references + references[::-1], reader=consumer) == values + values[::-1]
 
 
@@ -333,12 +333,14 @@ def test_a_value_over_the_limit_takes_no_memory_and_no_fetch(
 
 @pytest.mark.parametrize(("characters", "is_inline"), [(82, True), (83, False)])
 def test_the_inline_limit_holds_to_the_byte(make_store, put, characters, is_inline):
-    reference = put("x" * characters, into=make_store(inline_bytes=100))
-    assert (reference.at is None, reference.inline is not None) == (is_inline, is_inline)
+    store = make_store(inline_bytes=100)
+    reference = put("x" * characters, into=store)
+    assert (reference.store is None, reference.object_id == b"") == (is_inline, is_inline)
+    assert (store.driver.payloads == {}) == is_inline
 
 
 def test_with_no_inline_bytes_even_an_empty_value_is_stored(put):
-    assert put("").at is not None
+    assert put("").store == "memory"
 
 
 # --- what a reference says
@@ -347,21 +349,7 @@ def test_with_no_inline_bytes_even_an_empty_value_is_stored(put):
 def test_a_reference_says_what_was_put(put, producer, scope):
     reference = put(["a", "b"])
     assert (reference.producer, reference.key, reference.scope) == (producer, "return_value", scope)
-    assert (reference.codec, reference.size, reference.length) == ("json", len(b'["a", "b"]'), 2)
-    assert reference.created_at == "2026-11-21T10:00:00.000000Z"
-
-
-@pytest.mark.parametrize("failure", [ValueError, OverflowError, RuntimeError, None])
-def test_a_value_without_a_usable_length_is_kept_without_one(put, failure):
-    class Odd(str):
-        __slots__ = ()
-
-        def __len__(self):
-            if failure:
-                raise failure
-            return super().__len__()
-
-    assert put(Odd("text")).length == (None if failure else 4)
+    assert (reference.codec, reference.size, reference.store) == ("json", len(b'["a", "b"]'), "memory")
 
 
 def test_a_value_that_no_codec_takes_names_its_type(put):
@@ -384,52 +372,49 @@ def test_what_lies_in_the_store_shows_nothing(put, driver):
     assert one != other
 
 
-# --- purge
-
-FORGED = [
-    "",
-    "memory:",
-    "memory:/",
-    "other:{own}",
-    "memory:{foreign}",
-    "memory:{prefix}",
-    "memory:{prefix}../../../../etc/passwd",
-    "memory:{prefix}{random}/../../x",
-    "memory:{prefix}{random}\n",
-    "memory:{prefix}{random}0",
-    "memory:{prefix}" + "G" * 32,
-    "memory:{prefix}" + "٣" * 32,
-    "memory:x{own}",
-    "{own}",
-    "MEMORY:{own}",
-]
+def test_a_row_that_holds_its_value_shows_nothing(make_store, put):
+    store = make_store(inline_bytes=1000)
+    one, other = (put("a distinctive value", into=store, key=key).to_row() for key in "ab")
+    assert b"distinctive" not in base64.b64decode(one["sealed"])
+    assert "distinctive" not in str(one)
+    assert one["sealed"][-24:] != other["sealed"][-24:]
 
 
-@pytest.mark.parametrize("forged", FORGED)
-def test_a_forged_reference_purges_nothing(put, driver, producer, forged, caplog):
-    own, foreign = put(), put(producer=replace(producer, task_id="another"))
-    deleted = []
-    driver.delete = deleted.append
-    prefix = object_prefix(Coordinate.of(producer, "return_value"))
-    at = forged.format(own=location_of(own), foreign=location_of(foreign), prefix=prefix, random="0" * 32)
-    purge(driver, at, owner=Coordinate.of(producer, "return_value"))
-    assert deleted == []
-    assert "Not purging" in caplog.text
-
-
-@pytest.mark.parametrize("change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}])
-def test_a_reference_copied_to_another_row_purges_nothing(put, driver, producer, change):
-    reference = put()
-    purge(driver, reference.at, owner=Coordinate.of(replace(producer, **change), "return_value"))
-    purge(driver, reference.at, owner=Coordinate.of(producer, "other"))
-    assert len(driver.payloads) == 1
-
-
-def test_a_purge_removes_the_payload_and_may_be_repeated(put, driver, producer):
-    reference = put()
-    for _ in range(2):
-        purge(driver, reference.at, owner=Coordinate.of(replace(producer, ti_id="a later try"), "return_value"))
+@pytest.mark.parametrize("inline_bytes", [0, 1000])
+def test_a_scope_too_long_for_a_reference_is_refused_at_the_push(make_store, put, driver, inline_bytes):
+    long = ConsumerScope(tuple(Clause("other", f"{number:0>250}", None) for number in range(256)))
+    with pytest.raises(InvalidScopeError, match="The 256 consumers of task 'extract' have 66,046 characters"):
+        put(scope=long, into=make_store(inline_bytes=inline_bytes))
     assert driver.payloads == {}
+
+
+# --- where a payload is
+
+
+@pytest.mark.parametrize("object_id", [b"", b"o" * 15, b"o" * 17, b"../../../etc/passwd"], ids=repr)
+def test_an_object_id_of_another_kind_is_not_written(put, object_id):
+    with pytest.raises(ValueError, match="has an id of 16 bytes"):
+        replace(put(), object_id=object_id).to_row()
+
+
+@pytest.mark.parametrize("object_id", [b"/../../../../x\n/", b"G" * 16, bytes(16), "٣٣".encode() * 4], ids=repr)
+def test_no_object_id_leads_out_of_the_xcom(put, producer, object_id):
+    found = Reference.from_row(forged(put().to_row(), object_id=object_id))
+    key = object_key_of(found)
+    assert key == object_prefix(Coordinate.of(producer, "return_value")) + object_id.hex()
+    check_object_key(key)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}, {"key": "other"}]
+)
+def test_a_row_names_a_payload_of_what_it_says_it_is(put, driver, producer, change):
+    reference = put()
+    moved = Reference.from_row(forged(reference.to_row(), **change))
+    own = {"key": "return_value"} | change
+    assert moved.object_id == reference.object_id
+    assert object_key_of(moved).startswith(object_prefix(replace(Coordinate.of(producer, "return_value"), **own)))
+    assert object_key_of(moved) not in driver.payloads
 
 
 # --- object keys
@@ -441,7 +426,7 @@ XCOMS = st.builds(Coordinate, IDS, IDS, IDS, st.integers(-1, 10**9), IDS)
 @settings(max_examples=100, deadline=None)
 @given(xcom=XCOMS)
 def test_object_keys_are_short_safe_and_never_repeat(xcom):
-    one, other = object_key(xcom), object_key(xcom)
+    one, other = object_key(xcom, new_object_id()), object_key(xcom, new_object_id())
     assert one != other
     assert one.startswith(object_prefix(xcom))
     assert len(one) <= 230
@@ -532,12 +517,12 @@ def test_no_byte_of_a_payload_can_be_changed_cut_or_added(make_store, put, consu
     Canary.sung = 0
     store = make_store(codecs=CodecRegistry([CloudpickleCodec()]))
     reference = put(Canary(), codec="cloudpickle", into=store)
-    sealed = store.driver.payloads[location_of(reference)]
+    sealed = store.driver.payloads[object_key_of(reference)]
     forged = [changed for _, changed in changed_bytes(sealed)]
     forged += [sealed[:end] for end in range(len(sealed))] + [sealed[start:] for start in range(1, len(sealed))]
     forged += [sealed + b"\x00", b"\x00" + sealed, sealed + sealed, sealed[::-1], bytes(len(sealed))]
     for payload in forged:
-        store.driver.payloads[location_of(reference)] = payload
+        store.driver.payloads[object_key_of(reference)] = payload
         with pytest.raises(EnvelopeError, match="Clear and re-run task 'extract'"):
             store.get(reference, reader=consumer)
     assert Canary.sung == 0
@@ -552,26 +537,41 @@ def test_the_genuine_value_does_run_the_canary(canary_store, put, consumer):
 def test_swapped_payloads_do_not_open(store, put, consumer):
     one, other = put("one"), put("two")
     objects = store.driver.payloads
-    objects[location_of(one)], objects[location_of(other)] = objects[location_of(other)], objects[location_of(one)]
+    objects[object_key_of(one)], objects[object_key_of(other)] = (
+        objects[object_key_of(other)],
+        objects[object_key_of(one)],
+    )
     for reference in (one, other):
         with pytest.raises(EnvelopeError):
             store.get(reference, reader=consumer)
 
 
-@pytest.mark.parametrize("taken", [["at"], ["at", "size"], ["wrapped_key"], ["wrapped_key", "at"], ["key"], ["scope"]])
-def test_parts_of_another_genuine_reference_do_not_fit(store, put, consumer, scope, taken):
-    one, other = put("one"), put("three", key="other", scope=replace(scope, is_open=True))
+def read_with_parts_of_another(store, put, consumer, taken):
+    one, other = put("one", into=store), put("three", key="other", scope=OPEN, into=store)
     with pytest.raises(EnvelopeError):
         store.get(replace(one, **{name: getattr(other, name) for name in taken}), reader=consumer)
 
 
 @pytest.mark.parametrize(
-    "change", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}, {"ti_id": None}, {"ti_id": "x"}]
+    "taken", [["object_id"], ["object_id", "size"], ["wrapped"], ["wrapped", "object_id"], ["key"], ["scope"]]
+)
+def test_parts_of_another_genuine_reference_do_not_fit(store, put, consumer, taken):
+    read_with_parts_of_another(store, put, consumer, taken)
+
+
+@pytest.mark.parametrize("taken", [["wrapped"], ["wrapped", "size"], ["wrapped", "key"], ["size"], ["key"], ["scope"]])
+def test_nor_do_those_of_another_value_in_its_row(make_store, put, consumer, taken):
+    read_with_parts_of_another(make_store(inline_bytes=1000), put, consumer, taken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 0}, {"ti_id": None}, {"ti_id": OTHER_TRY}],
 )
 def test_a_coordinate_of_the_producer_cannot_be_edited(store, put, producer, change):
-    forged = replace(put(scope=OPEN), producer=replace(producer, **change))
+    edited = Reference.from_row(forged(put(scope=OPEN).to_row(), **change))
     with pytest.raises(EnvelopeError):
-        store.get(forged, reader=producer)
+        store.get(edited, reader=producer)
 
 
 @pytest.mark.parametrize(
@@ -589,12 +589,37 @@ def test_an_intruder_cannot_write_itself_into_a_reference(store, put, change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"expires_at": None}, {"codec": "canary"}, {"size": 1}, {"length": 1}, {"key": "x"}]
+    "change",
+    [
+        {"expires_at": None},
+        {"codec": "canary"},
+        {"size": 1},
+        {"is_masked": True},
+        {"key": "x"},
+        {"object_id": bytes(16)},
+        {"store": "other"},
+        {"store": None, "object_id": b""},
+    ],
 )
 def test_no_other_fact_can_be_edited(make_store, put, consumer, change):
     store = make_store(ttl_seconds=60)
     with pytest.raises(EnvelopeError):
-        store.get(replace(put(into=store), **change), reader=consumer)
+        store.get(Reference.from_row(forged(put(into=store).to_row(), **change)), reader=consumer)
+
+
+@pytest.mark.parametrize("change", [{"size": 1}, {"codec": "canary"}, {"expires_at": "2027-01-01T00:00:00Z"}])
+def test_nor_can_one_of_a_value_in_its_row(make_store, put, consumer, change):
+    row = put(into=make_store(inline_bytes=1000)).to_row()
+    with pytest.raises(EnvelopeError):
+        make_store().get(Reference.from_row(forged(row, **change)), reader=consumer)
+
+
+@pytest.mark.parametrize("stated", [0, 8, 10])
+def test_a_size_that_its_producer_got_wrong_does_not_open(make_store, producer, scope, consumer, stated):
+    store = make_store()
+    reference = Reference(producer, "k", scope, "json", stated)
+    with pytest.raises(EnvelopeError):
+        store.get(store.keys.protect(b'"a value"', reference), reader=consumer)
 
 
 def test_a_genuine_reference_opens_wherever_it_lies(store, put, consumer):
@@ -610,7 +635,7 @@ def test_a_value_sealed_with_another_deployments_key_stays_shut(make_store, put,
 
 
 def test_the_seal_adds_what_the_limits_count_on(put, driver):
-    assert len(driver.payloads[location_of(put("x"))]) == len(b'"x"') + TAG_BYTES
+    assert len(driver.payloads[object_key_of(put("x"))]) == len(b'"x"') + TAG_BYTES
 
 
 def test_a_reader_is_always_named(store):

@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import json
+import re
 import struct
+import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -17,30 +20,35 @@ from airflow_provider_exclusive.access.hand_over import CONF_KEY, read_pointer
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.crypto.sealing import open_sealed
+from airflow_provider_exclusive.crypto.sealing import cannot_be_opened, open_sealed
 from airflow_provider_exclusive.format.reference import Reference
+from airflow_provider_exclusive.store import object_key_of
 
 FOLDER = Path(__file__).parent.parent / "vectors"
 VALID = json.loads((FOLDER / "reference_v1.json").read_text())
 INVALID = json.loads((FOLDER / "reference_v1_invalid.json").read_text())
 HANDED = json.loads((FOLDER / "hand_over_v1.json").read_text())
 VALID += HANDED
+SEALED = json.loads((FOLDER / "sealed_v1.json").read_text())
 DIGESTS = {
-    "hand_over_v1.json": "eea795580d8d6810aa1b43ffb79ace23b6ddadfdb1af4ab35d2d2a60ce4996ac",
-    "reference_v1.json": "9568fe4ddaeb388e097d065f53a25c2c914948b2880969d07c242fbd41b521af",
-    "reference_v1_invalid.json": "7b70f25398ef2d4ac7dbe59338bcc7b8ff3a49e345aa5b062dd5ed4183ec5ddf",
-    "sealed_key_v1.json": "0dce558156afafa9341806bef8ae4fa18f138adb0c717aa49cebc6a772060576",
+    "hand_over_v1.json": "8ed46a093f4a88c2a94bcbd5394dc320be964817a6e62e22e0c5bdb35528ad05",
+    "reference_v1.json": "3ff0b9709914b7c6466859d8151ecdda1bb28596ab841b935b34460b9a713db5",
+    "reference_v1_invalid.json": "e09c1a9d4c827210ca3786b4a0fe42ae993b28dcb8abc09e2f77f3f82a89dd3e",
+    "sealed_v1.json": "e614610216a1cb0aa9fbe25b1bfd9eff1f6eda03e26e3f9613327307400a9ff9",
 }
 
 
 def open_vector(vector):
     """Open a row and its payload as the package does."""
-    ring = Keyring.from_raw_keys([base64.b64decode(vector["private_key"])])
     reference = Reference.from_row(vector["row"])
     context = reference.context()
-    data_key = ring.unwrap(reference.wrapped_key, key_id=reference.key_id, context=context)
-    sealed = reference.inline if reference.at is None else base64.b64decode(vector["sealed"])
-    return context, open_sealed(sealed, data_key=data_key, context=context)
+    keys = LocalDataKeys(Keyring.from_raw_keys([base64.b64decode(vector["private_key"])]))
+    secret = keys.recover(reference)
+    if reference.store is None:
+        if len(secret) != reference.size:
+            raise cannot_be_opened()
+        return context, secret
+    return context, open_sealed(base64.b64decode(vector["sealed"]), data_key=secret, context=context)
 
 
 @pytest.mark.parametrize("vector", INVALID, ids=lambda vector: vector["why"])
@@ -59,6 +67,20 @@ def test_a_valid_vector_opens(vector):
 @pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector["name"])
 def test_a_valid_vector_is_written_back_as_it_is(vector):
     assert Reference.from_row(vector["row"]).to_row() == vector["row"]
+
+
+@pytest.mark.parametrize("vector", [one for one in VALID if one["sealed"]], ids=lambda vector: vector["name"])
+def test_a_payload_is_where_it_was_stored(vector):
+    assert object_key_of(Reference.from_row(vector["row"])) == vector["object_key"]
+
+
+def test_what_a_worker_sealed_opens_where_the_key_is():
+    ring = Keyring.from_raw_keys([base64.b64decode(SEALED["private_key"])])
+    reference = Reference.from_row(SEALED["row"])
+    assert ring.keys[0].public == base64.b64decode(SEALED["public_key"])
+    assert reference.to_row() == SEALED["row"]
+    opened = ring.open_secret(reference.sealed, key_id=reference.key_id, context=reference.context())
+    assert opened == base64.b64decode(SEALED["secret"])
 
 
 @pytest.mark.parametrize("vector", HANDED, ids=lambda vector: vector["name"])
@@ -92,34 +114,48 @@ def test_the_files_are_the_frozen_ones(name):
 # --- the same once more, from the description of the format alone
 
 
-def encoded(value):
-    if value is None:
-        return b"n"
-    if isinstance(value, dict):
-        tag, content = b"d", b"".join(encoded(part) for pair in sorted(value.items()) for part in pair)
-    elif isinstance(value, list):
-        tag, content = b"l", b"".join(encoded(part) for part in value)
-    else:
-        tag, content = (b"i" if isinstance(value, int) else b"s"), str(value).encode()
-    return tag + struct.pack(">Q", len(content)) + content
+def named(label, key_id, context):
+    return label + struct.pack(">Q", len(key_id)) + key_id + context
 
 
 @pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector["name"])
 def test_a_valid_vector_opens_without_this_package(vector):
     row, raw = vector["row"], base64.b64decode(vector["private_key"])
-    bound = {"at": None} | {name: row[name] for name in row if name not in {"inline", "key_id", "wrapped_key"}}
-    context = b"airflow-provider-exclusive reference" + encoded(bound)
+    content = base64.b64decode(row["sealed"])
+    in_row = re.search(r" in (\w+)", row["__exclusive__"])[1] == "row"
+    (length,) = struct.unpack(">H", content[37:39])
+    end = 39 + length + (0 if in_row else 16)
+    texts = [row[name].encode() for name in ("__exclusive__", "consumers")]
+    bound = b"".join(struct.pack(">I", len(text)) + text for text in texts) + content[17:end]
+    context = b"airflow-provider-exclusive reference" + bound
     assert context.hex() == vector["context_hex"]
 
     public = X25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw()
-    assert row["key_id"] == hashlib.sha256(b"airflow-provider-exclusive/v1/key-id" + public).hexdigest()[:32]
+    key_id = hashlib.sha256(b"airflow-provider-exclusive/v1/key-id" + public).hexdigest()[:32]
+    assert (content[0], content[1:17].hex()) == (0, key_id)
 
     info = b"airflow-provider-exclusive/v1/wrapping-key"
-    wrapping_key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(raw)
-    key_id = row["key_id"].encode()
-    wrap_context = b"airflow-provider-exclusive wrap" + struct.pack(">Q", len(key_id)) + key_id + context
-    wrapped = base64.b64decode(row["wrapped_key"])
-    data_key = AESGCM(wrapping_key).decrypt(wrapped[:12], wrapped[12:], wrap_context)
+    wrapping_key = HKDF(algorithm=SHA256(), length=64, salt=None, info=info).derive(raw)
+    wrap_context = named(b"airflow-provider-exclusive wrap", key_id.encode(), context)
+    secret = AESSIV(wrapping_key).decrypt(content[end:], [wrap_context])
+    if not in_row:
+        secret = AESGCM(secret).decrypt(bytes(12), base64.b64decode(vector["sealed"]), context)
+    assert secret.hex() == vector["payload_hex"]
 
-    sealed = base64.b64decode(row["inline"] if "inline" in row else vector["sealed"])
-    assert AESGCM(data_key).decrypt(bytes(12), sealed, context).hex() == vector["payload_hex"]
+
+@pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector["name"])
+def test_the_names_are_read_without_this_package(vector):
+    content = base64.b64decode(vector["row"]["sealed"])
+    map_index, length = struct.unpack(">iH", content[33:39])
+    dag_id, run_id, task_id, key = content[39 : 39 + length].decode().split("\0")
+    if run_id.startswith("\1"):
+        packed, rest = run_id[1:].split("\1")
+        word = {"m": "manual", "s": "scheduled", "b": "backfill", "a": "asset_triggered"}[packed[0]]
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(packed[1:], 16))
+        run_id = f"{word}__{moment.isoformat()}{rest}"
+    producer = Reference.from_row(vector["row"]).producer
+    assert (producer.dag_id, producer.run_id, producer.task_id, producer.map_index) == (
+        dag_id, run_id, task_id, map_index
+    )  # fmt: skip
+    assert uuid.UUID(producer.ti_id or "0" * 32).bytes == content[17:33]
+    assert Reference.from_row(vector["row"]).key == (key or "return_value")

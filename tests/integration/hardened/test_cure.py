@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from airflow_provider_exclusive.crypto import keyring
+from airflow_provider_exclusive.format.readers import EVERYBODY
+from tests.rows import forged
 from tests.runs import assert_succeeded
 
 DAG = "mending"
@@ -64,10 +66,10 @@ def no_store(hardened, store, row):
         aside.rename(store)
 
 
-def corrupted_row(**changes):
+def corrupted_row(change):
     @contextmanager
     def lasting(hardened, store, row):
-        hardened.metadata.overwrite(row, row.value | changes)
+        hardened.metadata.overwrite(row, change(row.value))
         yield
 
     return lasting
@@ -76,8 +78,8 @@ def corrupted_row(**changes):
 TROUBLES = [
     Trouble("no private key", no_private_key, ("private_key", "API server")),
     Trouble("another private key", another_private_key, ("private_key", "key")),
-    Trouble("a widened scope", corrupted_row(consumers="*"), ("lear",)),
-    Trouble("a truncated wrapped key", corrupted_row(wrapped_key=""), ("lear",)),
+    Trouble("a widened scope", corrupted_row(lambda row: row | {"consumers": EVERYBODY}), ("lear",)),
+    Trouble("a truncated wrapped key", corrupted_row(lambda row: forged(row, wrapped=b"")), ("lear",)),
     Trouble("no store", no_store, ("lear",)),
 ]
 

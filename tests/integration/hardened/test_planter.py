@@ -24,8 +24,8 @@ import httpx
 import pytest
 
 from airflow_provider_exclusive.codecs.msgpack.codec import MsgpackCodec
-from airflow_provider_exclusive.crypto import keyring, sealing
-from airflow_provider_exclusive.format.reference import Reference, ServerAnswer
+from airflow_provider_exclusive.crypto import keyring
+from airflow_provider_exclusive.format.reference import Reference, ServerAnswer, is_reference_row, to_answer
 from stack.airflow import AirflowStack
 from stack.metadata import XComRow
 from stack.processes import wait_until
@@ -33,6 +33,8 @@ from stack.processes import wait_until
 DAG, ABROAD = "planter", "planter_abroad"
 RETURN_VALUE = "return_value"
 PLANTED = "planted by somebody else"
+WRAPPING_BYTES = 16
+"""By which a wrapped secret is longer."""
 
 Coordinate = tuple[str, int, str]
 """Task, map index and key."""
@@ -127,18 +129,18 @@ Forge = Callable[[Attacker, Coordinate], tuple[Reference, bytes]]
 
 
 def forged(attacker: Attacker, target: Coordinate, *, codec: str, payload: bytes) -> tuple[Reference, bytes]:
-    """Return a reference to ``payload``, right in all but its lock, which is missing, and the data key of its seal."""
-    bare = replace(
+    """Return a reference, right in all but its lock, which is missing, and the secret that belongs into it."""
+    reference = replace(
         Reference.from_row(attacker.rows[target].value),
         codec=codec,
         size=len(payload),
         expires_at=None,
-        at=None,
+        store=None,
+        object_id=b"",
         key_id=keyring.key_id_of(attacker.public_key),
-        inline=b"",
+        wrapped=b"",
     )
-    data_key = sealing.new_data_key()
-    return replace(bare, inline=sealing.seal(payload, data_key=data_key, context=bare.context())), data_key
+    return reference, payload
 
 
 def text(attacker: Attacker, target: Coordinate) -> tuple[Reference, bytes]:
@@ -149,31 +151,35 @@ def bomb(attacker: Attacker, target: Coordinate) -> tuple[Reference, bytes]:
     return forged(attacker, target, codec="cloudpickle", payload=attacker.bomb)
 
 
-def in_a_sealed_key(forge: Forge) -> Make:
+def to_the_public_key(forge: Forge) -> Make:
     def make(attacker: Attacker, target: Coordinate) -> dict:
-        reference, data_key = forge(attacker, target)
-        sealed_key = keyring.seal_data_key(data_key, public_key=attacker.public_key, context=reference.context())
-        return replace(reference, sealed_key=sealed_key).to_row()
+        reference, secret = forge(attacker, target)
+        sealed = keyring.seal_secret(secret, public_key=attacker.public_key, context=reference.context())
+        return replace(reference, sealed=sealed).to_row()
 
     return make
 
 
 def under_a_made_up_key(forge: Forge) -> Make:
     def make(attacker: Attacker, target: Coordinate) -> dict:
-        reference, _ = forge(attacker, target)
-        return replace(reference, wrapped_key=os.urandom(60)).to_row()
+        reference, secret = forge(attacker, target)
+        return replace(reference, wrapped=as_if_wrapped(secret)).to_row()
 
     return make
 
 
-def with_its_data_key(forge: Forge) -> Make:
+def with_its_answer(forge: Forge) -> Make:
     """Return what the API server would answer if it had opened the reference."""
 
     def make(attacker: Attacker, target: Coordinate) -> dict:
-        reference, data_key = forge(attacker, target)
-        return replace(reference, wrapped_key=os.urandom(60)).to_answer(ServerAnswer(data_key))
+        reference, secret = forge(attacker, target)
+        return to_answer(replace(reference, wrapped=as_if_wrapped(secret)).to_row(), ServerAnswer(secret))
 
     return make
+
+
+def as_if_wrapped(secret: bytes) -> bytes:
+    return os.urandom(len(secret) + WRAPPING_BYTES)
 
 
 LOOKALIKES = [
@@ -184,23 +190,23 @@ LOOKALIKES = [
     "/execution/dag-runs/xcoms/some_run",
     f"/execution/xcoms/{DAG}/some_run/scalar/return_value",
 ]
-"""Paths at which a user could hope that the API server takes a sealed key in, and shows what it made of it."""
+"""Paths at which a user could hope that the API server opens what is sealed to it, and shows what it made of it."""
 
 
 def handed_in(attacker: Attacker, target: Coordinate) -> dict:
-    """Return what the API server makes of a sealed key that is handed to it, or the sealed key if it makes nothing of it."""
-    sealed_key = in_a_sealed_key(text)(attacker, target)
-    answers = [attacker.rest.post(path, json=sealed_key).json() for path in LOOKALIKES]
-    return [*(row for answer in answers for row in rows_with_a_wrapped_key(answer)), sealed_key][0]
+    """Return what the API server makes of a sealed row that is handed to it, or the row if it makes nothing of it."""
+    sealed = to_the_public_key(text)(attacker, target)
+    answers = [attacker.rest.post(path, json=sealed).json() for path in LOOKALIKES]
+    return [*(row for answer in answers for row in wrapped_rows(answer)), sealed][0]
 
 
-def rows_with_a_wrapped_key(document: Any) -> Iterator[dict]:
+def wrapped_rows(document: Any) -> Iterator[dict]:
     if isinstance(document, dict):
-        if "wrapped_key" in document:
+        if is_reference_row(document) and Reference.from_answer(document).sealed is None:
             yield document
         document = list(document.values())
     for part in document if isinstance(document, list) else ():
-        yield from rows_with_a_wrapped_key(part)
+        yield from wrapped_rows(part)
 
 
 def from_another_task(attacker: Attacker, target: Coordinate) -> dict:
@@ -265,20 +271,20 @@ FORMS = [
     ANOTHER_RUN,
     ANOTHER_TASK := Form("a reference from another task", from_another_task, SQL),
     ANOTHER_KEY := Form("a reference from another key", from_another_key, REST),
-    A_LETTER := Form("a sealed key", in_a_sealed_key(text), REST),
-    Form("a sealed key that was handed to the API server", handed_in, REST),
+    SEALED := Form("a text sealed to the public key", to_the_public_key(text), REST),
+    Form("a text sealed to the public key and handed to the API server", handed_in, REST),
     A_MADE_UP_KEY := Form("a made-up key", under_a_made_up_key(text), REST),
-    Form("a data key beside the reference", with_its_data_key(text), SQL),
-    Form("a pickle in a sealed key", in_a_sealed_key(bomb), SQL),
+    Form("an answer beside the reference", with_its_answer(text), SQL),
+    Form("a pickle sealed to the public key", to_the_public_key(bomb), SQL),
     Form("a pickle under a made-up key", under_a_made_up_key(bomb), SQL),
-    A_PICKLE := Form("a pickle with a data key beside the reference", with_its_data_key(bomb), REST),
+    A_PICKLE := Form("a pickle with an answer beside the reference", with_its_answer(bomb), REST),
     *PLAIN_FORMS,
 ]
 ARGUMENT_ROUNDS = [
     {
         "take_expanded": ANOTHER_MAP_INDEX,
         "take_scalar": ANOTHER_RUN,
-        "take_side": A_LETTER,
+        "take_side": SEALED,
         "take_half": A_STRING,
         "take_plain": A_STRING,
     },
@@ -475,25 +481,22 @@ def test_the_pickle_would_have_left_its_mark(tmp_path):
     assert (tmp_path / "mark").exists()
 
 
-def test_the_private_key_opens_the_forged_sealed_key(attack, key_pair):
+def test_the_private_key_opens_what_was_forged(attack, key_pair):
     ring = keyring.Keyring.from_raw_keys([keyring.parse_key(key_pair.private, option="test")])
-    sealed_key = Reference.from_row(in_a_sealed_key(text)(attack.attacker, SCALAR))
+    forgery = Reference.from_row(to_the_public_key(text)(attack.attacker, SCALAR))
 
-    data_key = ring.open_sealed_key(sealed_key.sealed_key, key_id=sealed_key.key_id, context=sealed_key.context())
-    assert (
-        MsgpackCodec().decode(sealing.open_sealed(sealed_key.inline, data_key=data_key, context=sealed_key.context()))
-        == PLANTED
-    )
+    secret = ring.open_secret(forgery.sealed, key_id=forgery.key_id, context=forgery.context())
+    assert MsgpackCodec().decode(secret) == PLANTED
 
 
 @pytest.mark.parametrize("path", LOOKALIKES)
-def test_the_api_server_wraps_no_data_key_for_a_user(attack, path):
-    sealed_key = in_a_sealed_key(text)(attack.attacker, SCALAR)
+def test_the_api_server_wraps_no_secret_for_a_user(attack, path):
+    sealed = to_the_public_key(text)(attack.attacker, SCALAR)
 
-    answer = attack.attacker.rest.post(path, json=sealed_key)
+    answer = attack.attacker.rest.post(path, json=sealed)
 
     assert answer.is_client_error
-    assert list(rows_with_a_wrapped_key(answer.json())) == []
+    assert list(wrapped_rows(answer.json())) == []
 
 
 @pytest.mark.parametrize("limit", KNOWN_LIMITS)
@@ -566,7 +569,7 @@ def test_a_write_that_races_the_producers_push_never_wins(attack, plant):
     attacker = attack.attacker
     stack, run_id = attacker.stack, attacker.run_id
 
-    with hammering(attacker, plant, [A_STRING, A_LETTER, ANOTHER_TASK]) as tally:
+    with hammering(attacker, plant, [A_STRING, SEALED, ANOTHER_TASK]) as tally:
         stack.clear(DAG, run_id, ["raced"])
         stack.wait(DAG, run_id)
 

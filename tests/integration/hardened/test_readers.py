@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from airflow_provider_exclusive.crypto.keyring import PrivateKey, parse_key
+from airflow_provider_exclusive.format.reference import Reference
+
 
 def rows_by_place(hardened, dag_id, run_id):
     return {
@@ -18,15 +21,14 @@ def test_callbacks_of_a_failing_task_read_and_write_as_usual(hardened, callbacks
     assert [line["wrote"] for line in told] == [line["wrote"] for line in plain]
 
 
-def test_exclusive_rows_hold_wrapped_keys_and_no_sealed_key(hardened, readers_run, key_pair):
-    from airflow_provider_exclusive.crypto.keyring import PrivateKey, parse_key
-
+def test_exclusive_rows_hold_wrapped_secrets_and_no_sealed_one(hardened, readers_run, key_pair):
     key_id = PrivateKey.from_raw(parse_key(key_pair.private, option="test")).key_id
     rows = rows_by_place(hardened, "readers", readers_run)
     link = rows.pop(("waiting", -1, "_link_Verdict"))
     assert link == "https://example.invalid/intact"
-    assert {row["key_id"] for row in rows.values()} == {key_id}
-    assert all("sealed_key" not in row for row in rows.values())
+    references = [Reference.from_row(row) for row in rows.values()]
+    assert {reference.key_id for reference in references} == {key_id}
+    assert all(reference.wrapped and reference.sealed is None for reference in references)
     assert ("load", -1, "note") in rows
 
 

@@ -13,15 +13,7 @@ from airflow_provider_exclusive.scopes.scope import OPEN, ConsumerScope
 @pytest.fixture
 def reference(producer, scope):
     return Reference(
-        producer=producer,
-        key="frame",
-        scope=scope,
-        codec="json",
-        size=3,
-        length=None,
-        created_at="2026-11-21T10:00:00Z",
-        expires_at=None,
-        at="memory:x",
+        producer=producer, key="frame", scope=scope, codec="json", size=3, store="memory", object_id=b"o" * 16
     )
 
 

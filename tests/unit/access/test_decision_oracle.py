@@ -110,7 +110,7 @@ class CalledBy:
 
 def decided(spec, key, producer, downstream, parts, who, caller):
     scope = ScopeDeclaration.parse(spec).resolve(key, producer=producer, downstream=downstream, parts=parts)
-    reference = Reference(producer, key, scope, "json", 1, None, "2026-11-21T10:00:00Z", None, "memory:x")
+    reference = Reference(producer, key, scope, "json", 1)
     try:
         decision.decide(who, reference, CalledBy(caller))
     except AccessDeniedError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -15,17 +14,20 @@ from airflow_provider_exclusive.access.hand_over_record import (
     open_record,
     seal_record,
 )
-from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
-from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, HandOverError
+from airflow_provider_exclusive.exceptions import (
+    ConfigurationError,
+    EnvelopeError,
+    HandOverError,
+    UnsupportedReferenceError,
+)
 from airflow_provider_exclusive.format.reference import Reference, ServerAnswer
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 
-TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "a try")
+TRIGGER = TaskIdentity("etl", "run-1", "hand_over", -1, "0193b1a2-0000-7000-8000-000000000003")
 ROWS = Source(Coordinate("etl", "run-1", "extract", -1, "rows"), is_exclusive=True)
 HAND_OVER = HandOver(TRIGGER, "reporting", "child-1", {"rows": ROWS})
-NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -35,15 +37,13 @@ def keys(ring):
 
 @pytest.fixture
 def record(keys):
-    return seal_record(HAND_OVER, producer=TRIGGER, keys=keys, now=NOW)
+    return seal_record(HAND_OVER, producer=TRIGGER, keys=keys)
 
 
 def seal(content: bytes, keys: LocalDataKeys, **change) -> Reference:
     """Seal anything as a record is sealed."""
-    reference = replace(seal_record(HAND_OVER, producer=TRIGGER, keys=keys, now=NOW), size=len(content), **change)
-    data_key = sealing.new_data_key()
-    payload = sealing.seal(content, data_key=data_key, context=reference.context())
-    return replace(keys.protect(data_key, reference), inline=payload)
+    reference = replace(seal_record(HAND_OVER, producer=TRIGGER, keys=keys), size=len(content), **change)
+    return keys.protect(content, reference)
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,18 @@ def test_an_edited_record_does_not_open(record, keys, change):
         open_record(replace(record, **change), keys=keys)
 
 
-def test_a_record_that_is_stored_elsewhere_is_refused(record, keys):
+def test_a_record_that_is_stored_elsewhere_is_refused(keys):
+    elsewhere = seal(b"d" * 32, keys, store="files", object_id=b"o" * 16)
     with pytest.raises(EnvelopeError, match="not a valid hand-over record"):
-        open_record(replace(record, inline=None, at="files:v1/x"), keys=keys)
+        open_record(elsewhere, keys=keys)
 
 
 def test_an_altered_record_does_not_open(record, keys):
-    for position in range(len(record.inline)):
-        altered = bytearray(record.inline)
+    for position in range(len(record.wrapped)):
+        altered = bytearray(record.wrapped)
         altered[position] ^= 1
         with pytest.raises(EnvelopeError):
-            open_record(replace(record, inline=bytes(altered)), keys=keys)
+            open_record(replace(record, wrapped=bytes(altered)), keys=keys)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000], ids=repr)
@@ -88,7 +89,7 @@ def test_what_is_no_record_is_refused_and_names_the_cure(keys, content):
 
 
 def test_a_sealed_key_that_nobody_accepted_is_refused(ring, keys):
-    pushed = seal_record(HAND_OVER, producer=TRIGGER, keys=ServerDataKeys(ring.keys[0].public), now=NOW)
+    pushed = seal_record(HAND_OVER, producer=TRIGGER, keys=ServerDataKeys(ring.keys[0].public))
     with pytest.raises(EnvelopeError):
         open_record(pushed, keys=keys)
 
@@ -111,8 +112,7 @@ def test_it_comes_back_and_says_whose_it_is(record, keys):
 def test_it_is_stored_in_its_row_and_open_to_everybody(record):
     row = json.loads(json.dumps(record.to_row()))
     assert Reference.from_row(row) == record
-    assert (record.key, record.scope, record.at, record.expires_at) == (RECORD_KEY, OPEN, None, None)
-    assert record.created_at == "2026-11-26T12:00:00.000000Z"
+    assert (record.key, record.scope, record.store, record.expires_at) == (RECORD_KEY, OPEN, None, None)
 
 
 class TestBounds:
@@ -121,7 +121,7 @@ class TestBounds:
 
     def test_a_record_of_very_many_outputs_is_not_written(self, keys):
         with pytest.raises(HandOverError, match=r"'hand_over' hands over 2,000 outputs.* at most 131,072.* in a dict"):
-            seal_record(self.many(2_000), producer=TRIGGER, keys=keys, now=NOW)
+            seal_record(self.many(2_000), producer=TRIGGER, keys=keys)
 
     def test_one_that_somebody_else_sealed_is_not_read(self, keys):
         content = json.dumps(self.many(2_000).to_record()).encode()
@@ -132,15 +132,29 @@ class TestBounds:
     def test_the_largest_one_passes(self, keys):
         largest = next(self.many(count) for count in range(2_000, 0, -1)
                        if len(json.dumps(self.many(count).to_record())) <= MAX_RECORD_BYTES)  # fmt: skip
-        record = seal_record(largest, producer=TRIGGER, keys=keys, now=NOW)
+        record = seal_record(largest, producer=TRIGGER, keys=keys)
         check_record_row(record.to_row())
         assert open_record(record, keys=keys) == largest
 
     def test_a_larger_row_is_refused_unread(self, record):
         with pytest.raises(EnvelopeError, match="has 199,999 characters; expected at most"):
-            check_record_row(record.to_row() | {"inline": "A" * 199_999})
+            check_record_row(record.to_row() | {"sealed": "A" * 199_999})
 
-    @pytest.mark.parametrize("row", [None, "text", {}, {"inline": "AAAA"}, {"__exclusive__": 1}, [1] * 1000])
+    @pytest.mark.parametrize("row", [None, "text", {}, {"sealed": "AAAA"}, [1] * 1000])
     def test_nothing_else_is_stored_under_its_key(self, row):
         with pytest.raises(EnvelopeError, match="is reserved for hand-over records"):
             check_record_row(row)
+
+    def test_a_value_in_a_store_is_no_record(self, keys):
+        with pytest.raises(EnvelopeError, match="is reserved for hand-over records"):
+            check_record_row(seal(b"d" * 32, keys, store="files", object_id=b"o" * 16).to_row())
+
+    @pytest.mark.parametrize("row", [{"__exclusive__": 1}, {"__exclusive__": "plain", "value": 1}])
+    def test_nor_is_what_has_no_version(self, row):
+        with pytest.raises(UnsupportedReferenceError, match="an exclusive reference of an invalid version"):
+            check_record_row(row)
+
+    @pytest.mark.parametrize("change", [{"sealed": "AAAA"}, {"sealed": None}, {"consumers": "no scope"}, {"more": 1}])
+    def test_nor_is_what_only_looks_like_one(self, record, change):
+        with pytest.raises(EnvelopeError, match="has the marker of an exclusive reference but is not one"):
+            check_record_row(record.to_row() | change)

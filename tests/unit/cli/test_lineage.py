@@ -14,6 +14,8 @@ from airflow_provider_exclusive.access.hand_over import to_pointer
 from airflow_provider_exclusive.cli import lineage as command
 from airflow_provider_exclusive.cli.metadata import AuditRow, RunRows, XComRow
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.format.canonical import to_base64
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 WHEN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -28,7 +30,8 @@ def refusal(reader=("etl", "run-1", "spy", 2), **extra):
 @pytest.fixture
 def xcom(put):
     def xcom(content=None, **put_with):
-        return XComRow("extract", -1, "return_value", put(**put_with).to_row() if content is None else content)
+        content = put(**put_with).to_row() if content is None else content
+        return XComRow("extract", -1, "return_value", content, WHEN)
 
     return xcom
 
@@ -65,12 +68,12 @@ def test_a_run_without_exclusive_outputs_says_so(run):
 
 def test_an_output_is_shown_with_its_readers(run, xcom):
     (line,) = [line for line in cells(run([xcom()])) if line[0] == "extract"]
-    assert line[:6] == ["extract", "return_value", "sealed", "json", "9", "2026-11-21T10:00:00+00:00"]
+    assert line[:6] == ["extract", "return_value", "sealed", "json", "9", "2026-11-21T10:00:00Z"]
     assert line[-1] == "load"
 
 
 def test_an_unreadable_row_is_shown_with_dashes(run, xcom):
-    content = dict(xcom().content) | {"size": "large"}
+    content = dict(xcom().content) | {"sealed": "AAAA"}
     assert ["extract", "return_value", "unreadable", *["-"] * 6] in cells(run([xcom(content)]))
 
 
@@ -133,4 +136,5 @@ def test_json_holds_outputs_and_accesses_and_no_key(run, xcom):
     assert (document["dag_id"], document["run_id"]) == ("etl", "run-1")
     assert [output["key"] for output in document["outputs"]] == ["return_value"]
     assert [access["count"] for access in document["accesses"]] == [3]
-    assert row.content["wrapped_key"] not in shown
+    assert row.content["sealed"] not in shown
+    assert to_base64(Reference.from_row(row.content).wrapped) not in shown

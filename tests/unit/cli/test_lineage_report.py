@@ -6,9 +6,11 @@ import pytest
 from airflow_provider_exclusive.access.hand_over import RECORD_KEY
 from airflow_provider_exclusive.cli.lineage_report import accesses_to, outputs_of, readers_of
 from airflow_provider_exclusive.cli.metadata import AuditRow, XComRow
+from airflow_provider_exclusive.format.canonical import to_base64
 from airflow_provider_exclusive.format.reference import escape
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from tests.rows import forged
 
 EARLY, LATE = datetime(2026, 11, 21, 10, 0, tzinfo=UTC), datetime(2026, 11, 21, 11, 0, tzinfo=UTC)
 OWN = Clause("etl", "load", "run-1")
@@ -32,7 +34,7 @@ def row(put):
 
     def row(content=None, **coordinates):
         at = {"task_id": "extract", "map_index": -1, "key": "return_value"} | coordinates
-        return XComRow(**at, content=put().to_row() if content is None else content)
+        return XComRow(**at, content=put().to_row() if content is None else content, when=EARLY)
 
     return row
 
@@ -42,7 +44,7 @@ class TestOutputs:
         return outputs_of("etl", "run-1", rows, now=LATE)
 
     def test_a_row_that_was_edited_is_named_and_hides_no_other(self, row):
-        broken = dict(row().content) | {"size": "large"}
+        broken = dict(row().content) | {"sealed": "AAAA"}
         found = self.read(row(broken, key="broken"), row())
         assert [(output.key, output.state) for output in found] == [
             ("broken", "unreadable"),
@@ -58,11 +60,9 @@ class TestOutputs:
     def test_a_users_own_value_that_looks_like_a_reference_is_none(self, row):
         assert self.read(row(escape({"__exclusive__": 1})), row({"plain": 1}), row("text")) == []
 
-    def test_a_sealed_key_that_no_api_server_took_in_is_named(self, row):
-        content = dict(row().content)
-        content["sealed_key"] = content.pop("wrapped_key")
-        (output,) = self.read(row(content))
-        assert output.state == "sealed_key"
+    def test_what_no_api_server_has_accepted_is_named(self, row):
+        (output,) = self.read(row(forged(row().content, sealed=b"AAA")))
+        assert output.state == "not accepted"
 
     def test_an_output_whose_time_is_over_is_expired(self, row, put, make_store):
         expiring = put(into=make_store(ttl_seconds=3600)).to_row()
@@ -77,16 +77,26 @@ class TestOutputs:
             "map_index": -1,
             "key": "return_value",
             "state": "sealed",
-            "consumers": [{"dag_id": "etl", "task_id": "load", "run_id": "run-1"}],
+            "written_at": "2026-11-21T10:00:00Z",
+            "consumers": "load",
             "codec": "json",
             "size": len('"a value"'),
-            "length": len("a value"),
-            "created_at": "2026-11-21T10:00:00.000000Z",
             "expires_at": None,
             "key_id": told["key_id"],
             "at": told["at"],
         }
         assert told["at"].startswith("memory:v1/etl/extract/")
+
+    def test_of_a_row_that_cannot_be_read_only_its_place_is_told(self, row):
+        (output,) = self.read(row({"__exclusive__": 1}, map_index=3))
+        told = output.to_json()
+        assert {name: fact for name, fact in told.items() if fact is not None} == {
+            "task_id": "extract",
+            "map_index": 3,
+            "key": "return_value",
+            "state": "unreadable",
+            "written_at": "2026-11-21T10:00:00Z",
+        }
 
     @pytest.mark.parametrize(
         ("scope", "told"),
@@ -104,13 +114,15 @@ class TestOutputs:
     def test_a_hand_over_record_alarms_nobody(self, put):
         assert readers_of(put(scope=OPEN, key=RECORD_KEY)) == "every task (it names outputs, but contains none)"
 
-    def test_neither_sealed_bytes_nor_a_wrapped_key_are_told(self, row, put, make_store):
-        inline = put(into=make_store(inline_bytes=512)).to_row()
-        (output,) = self.read(row(inline))
+    @pytest.mark.parametrize(("inline_bytes", "place"), [(512, "inline"), (0, "memory:")])
+    def test_nothing_that_is_sealed_is_told(self, row, put, make_store, inline_bytes, place):
+        reference = put(into=make_store(inline_bytes=inline_bytes))
+        (output,) = self.read(row(reference.to_row()))
         told = json.dumps(output.to_json())
-        assert output.to_json()["at"] == "inline"
-        assert inline["inline"] not in told
-        assert inline["wrapped_key"] not in told
+        assert output.to_json()["at"].startswith(place)
+        assert reference.to_row()["sealed"] not in told
+        assert to_base64(reference.wrapped) not in told
+        assert reference.wrapped.hex() not in told
 
 
 class TestAccesses:

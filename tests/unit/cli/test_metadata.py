@@ -17,7 +17,7 @@ from airflow_provider_exclusive.cli.metadata import RunRows, read_run
 
 Base = declarative_base()
 NOON = datetime(2026, 11, 21, 12, 0)
-MARKED = {"__exclusive__": 1, "key": "return_value"}
+MARKED = {"__exclusive__": "v1: 9 B json in row", "consumers": "load", "sealed": "AAAA"}
 
 
 class DagModel(Base):
@@ -182,6 +182,7 @@ class TestXComs:
         add(xcom(MARKED, task_id="extract", map_index=3, key="rows"))
         (row,) = self.read()
         assert (row.task_id, row.map_index, row.key, row.content) == ("extract", 3, "rows", MARKED)
+        assert row.when == NOON
 
     @pytest.mark.parametrize(
         "plain", ["text", {"exclusive": 1}, {"xxexclusivexx": 1}, {"__exclusive": 1}, "__exclusive__", None, 7]

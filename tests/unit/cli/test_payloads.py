@@ -8,15 +8,19 @@ from airflow_provider_exclusive.cli import payloads
 from airflow_provider_exclusive.cli.lineage_report import Output
 from airflow_provider_exclusive.cli.payloads import mark_gone
 from airflow_provider_exclusive.exceptions import ConfigurationError
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.storage.files import FilesDriver
+from airflow_provider_exclusive.store import object_key_of
 from tests.fakes import CountingDriver, FailingDriver
+from tests.rows import forged
+from tests.unit.conftest import NOW
 
 
 @pytest.fixture
 def output(put):
     def output(state="sealed", **put_with):
         reference = put(**put_with)
-        return Output(reference.producer, reference.key, state, reference)
+        return Output(reference.producer, reference.key, NOW, state, reference)
 
     return output
 
@@ -27,7 +31,7 @@ def states(outputs, driver):
 
 def test_what_is_there_stays_sealed_and_what_is_not_is_gone(output, driver):
     lost, kept = output(key="lost"), output(key="kept")
-    driver.delete(lost.reference.at.partition(":")[2])
+    driver.delete(object_key_of(lost.reference))
     assert mark_gone([lost, kept], driver) == ([replace(lost, state="payload gone"), kept], None)
 
 
@@ -37,7 +41,7 @@ def test_no_payload_is_read(output, driver):
     assert counting.calls == {"scan": 1}
 
 
-@pytest.mark.parametrize("state", ["expired", "sealed_key", "misplaced"])
+@pytest.mark.parametrize("state", ["expired", "not accepted", "misplaced"])
 def test_only_what_should_be_there_is_looked_for(output, driver, state):
     found = output(state)
     driver.payloads.clear()
@@ -46,16 +50,23 @@ def test_only_what_should_be_there_is_looked_for(output, driver, state):
 
 def test_without_stored_payloads_the_store_is_not_asked(output, make_store):
     inline = output(into=make_store(inline_bytes=512))
-    broken = Output(inline.producer, "broken", "unreadable", None)
+    broken = Output(inline.producer, "broken", NOW, "unreadable", None)
     assert mark_gone([inline, broken], FailingDriver()) == ([inline, broken], None)
 
 
-@pytest.mark.parametrize("at", ["redis:v1/etl/extract/x", "memory:../../etc/passwd", "memory:v1/etl/extract/x/y"])
-def test_what_lies_elsewhere_is_not_looked_for(output, driver, at):
+@pytest.mark.parametrize("kind", ["redis", "MEMORY", "memory2"])
+def test_what_lies_elsewhere_is_not_looked_for(output, driver, kind):
     found = output()
-    moved = replace(found, reference=replace(found.reference, at=at))
+    moved = replace(found, reference=replace(found.reference, store=kind))
     marked, unchecked = mark_gone([moved, found], driver)
     assert (marked, unchecked.startswith("Only 1 of 2 payloads")) == ([moved, found], True)
+
+
+@pytest.mark.parametrize("change", [{"object_id": b"/../../etc/passw"}, {"key": "other"}])
+def test_a_forged_row_finds_no_payload_of_another(output, driver, change):
+    found = output()
+    edited = Reference.from_row(forged(found.reference.to_row(), **change))
+    assert states([replace(found, reference=edited)], driver) == ["payload gone"]
 
 
 def test_of_many_some_are_looked_for(output, driver, mocker):

@@ -1,4 +1,4 @@
-"""Sealed keys of workers without the private key, and what such workers are handed."""
+"""Secrets that workers without the private key sealed, and what such workers are handed."""
 
 import base64
 import json
@@ -7,93 +7,87 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_exclusive.crypto import sealing
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys, ServerDataKeys
-from airflow_provider_exclusive.crypto.keyring import Keyring, seal_data_key
+from airflow_provider_exclusive.crypto.keyring import Keyring
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
-from airflow_provider_exclusive.format.reference import Reference, ServerAnswer, without_answer
+from airflow_provider_exclusive.format.reference import Reference, ServerAnswer, to_answer, without_answer
+from tests.rows import forged
 
-VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "sealed_key_v1.json").read_text(encoding="utf-8"))
-
-
-def decoded(field):
-    return base64.b64decode(VECTOR[field])
+VECTOR = Path(__file__).parents[2] / "vectors" / "sealed_v1.json"
+OTHER_TRY = "0193b1a2-0000-7000-8000-00000000000f"
 
 
 @pytest.fixture
-def vector_ring():
-    return Keyring.from_raw_keys([decoded("private_key")])
+def server_ring(raw_key):
+    """The private key of the API server, whose public half the worker has."""
+    return Keyring.from_raw_keys([raw_key("the API server")])
 
 
 @pytest.fixture
-def handed():
-    return ServerDataKeys(decoded("public_key"))
+def handed(server_ring):
+    return ServerDataKeys(server_ring.keys[0].public)
 
 
-@pytest.fixture
-def posted(make_store, handed, producer, scope):
+@pytest.fixture(params=[0, 1_000], ids=["stored", "in the row"])
+def posted(request, make_store, handed, put):
     """What a worker with only the public key pushes."""
-    return replace(make_store(inline_bytes=1_000), keys=handed).put(
-        "a value", producer=producer, key="return_value", scope=scope
+    return put(into=replace(make_store(inline_bytes=request.param), keys=handed))
+
+
+class TestWhatIsSealed:
+    @pytest.mark.parametrize(
+        "change",
+        [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"key": "x"}, {"map_index": 3}, {"ti_id": OTHER_TRY}],
     )
-
-
-class TestASealedKey:
-    @pytest.mark.parametrize("field", ["dag_id", "run_id", "task_id", "key", "ti_id"])
-    def test_does_not_open_about_another_producer(self, vector_ring, posted, field):
-        row = posted.to_row()
-        row["producer"] = row["producer"] | {field: "another"}
-        altered = Reference.from_row(row)
+    def test_does_not_open_about_another_producer(self, server_ring, posted, change):
+        altered = Reference.from_row(forged(posted.to_row(), **change))
 
         with pytest.raises(EnvelopeError):
-            vector_ring.open_sealed_key(altered.sealed_key, key_id=altered.key_id, context=altered.context())
+            server_ring.open_secret(altered.sealed, key_id=altered.key_id, context=altered.context())
 
-    def test_does_not_open_where_one_bit_differs(self, vector_ring, posted):
-        for position in range(len(posted.sealed_key)):
-            altered = bytearray(posted.sealed_key)
+    def test_does_not_open_where_one_bit_differs(self, server_ring, posted):
+        for position in range(len(posted.sealed)):
+            altered = bytearray(posted.sealed)
             altered[position] ^= 1
             with pytest.raises(EnvelopeError):
-                vector_ring.open_sealed_key(bytes(altered), key_id=posted.key_id, context=posted.context())
+                server_ring.open_secret(bytes(altered), key_id=posted.key_id, context=posted.context())
 
-    def test_does_not_open_under_another_key(self, ring, vector_ring, posted):
+    def test_does_not_open_under_another_key(self, ring, server_ring, posted):
         with pytest.raises(UnknownKeyError):
-            ring.open_sealed_key(posted.sealed_key, key_id=posted.key_id, context=posted.context())
-        replaced = replace(vector_ring.keys[0], exchange_key=ring.keys[0].exchange_key)
+            ring.open_secret(posted.sealed, key_id=posted.key_id, context=posted.context())
+        replaced = replace(server_ring.keys[0], exchange_key=ring.keys[0].exchange_key)
         with pytest.raises(EnvelopeError):
-            Keyring((replaced,)).open_sealed_key(posted.sealed_key, key_id=posted.key_id, context=posted.context())
+            Keyring((replaced,)).open_secret(posted.sealed, key_id=posted.key_id, context=posted.context())
 
-    def test_must_hold_a_data_key(self, vector_ring):
-        sealed_key = seal_data_key(b"short", public_key=decoded("public_key"), context=b"c")
-
+    def test_is_not_what_is_wrapped_and_the_reverse(self, server_ring, posted):
         with pytest.raises(EnvelopeError):
-            vector_ring.open_sealed_key(sealed_key, key_id=vector_ring.current_key_id, context=b"c")
-
-    def test_is_no_wrapped_key_and_the_reverse(self, vector_ring, posted):
+            server_ring.unwrap(posted.sealed, key_id=posted.key_id, context=posted.context())
+        key_id, wrapped = server_ring.wrap(b"d" * 32, context=b"c")
         with pytest.raises(EnvelopeError):
-            vector_ring.unwrap(posted.sealed_key, key_id=posted.key_id, context=posted.context())
-        key_id, wrapped = vector_ring.wrap(b"d" * 32, context=b"c")
-        with pytest.raises(EnvelopeError):
-            vector_ring.open_sealed_key(wrapped, key_id=key_id, context=b"c")
+            server_ring.open_secret(wrapped, key_id=key_id, context=b"c")
 
-    def test_in_a_row_is_refused_by_everybody(self, vector_ring, handed, posted):
+    def test_in_a_row_is_refused_by_everybody(self, server_ring, handed, posted):
         with pytest.raises(EnvelopeError, match="no API server has accepted it"):
-            LocalDataKeys(vector_ring).recover(posted)
+            LocalDataKeys(server_ring).recover(posted)
         with pytest.raises(EnvelopeError, match="no API server has accepted it"):
             handed.recover(replace(posted, answer=ServerAnswer(b"d" * 32)))
 
-    def test_of_the_frozen_format_opens(self, vector_ring):
-        reference = Reference.from_row(VECTOR["row"])
-        context = reference.context()
-        data_key = vector_ring.open_sealed_key(reference.sealed_key, key_id=reference.key_id, context=context)
+    def test_of_the_frozen_format_opens(self):
+        vector = json.loads(VECTOR.read_text(encoding="utf-8"))
+        ring = Keyring.from_raw_keys([base64.b64decode(vector["private_key"])])
+        reference = Reference.from_row(vector["row"])
+        secret = ring.open_secret(reference.sealed, key_id=reference.key_id, context=reference.context())
 
-        assert data_key == decoded("data_key")
-        assert sealing.open_sealed(reference.inline, data_key=data_key, context=context) == decoded("payload")
-        assert reference.to_row() == VECTOR["row"]
+        assert secret == base64.b64decode(vector["secret"])
+        assert ring.keys[0].public == base64.b64decode(vector["public_key"])
+        assert reference.to_row() == vector["row"]
 
-    def test_shows_in_no_repr(self, posted, vector_ring, handed):
-        shown = repr(posted) + repr(vector_ring) + repr(replace(posted, answer=ServerAnswer(b"secret data key" * 2)))
+    def test_shows_in_no_repr(self, posted, server_ring, handed):
+        answered = replace(posted, answer=ServerAnswer(b"secret data key" * 2))
+        shown = repr(posted) + repr(server_ring) + repr(handed) + repr(answered)
 
-        assert base64.b64encode(posted.sealed_key).decode()[:16] not in shown
+        assert repr(posted.sealed)[2:20] not in shown
+        assert base64.b64encode(posted.sealed).decode()[:16] not in shown
         assert "secret data key" not in shown
 
 
@@ -118,43 +112,47 @@ class TestAWorkerWithoutThePrivateKey:
     )
     def test_says_why_the_server_could_not(self, handed, put, reason, kind, message):
         reference = put()
-        answered = Reference.from_answer(reference.to_answer(ServerAnswer(None, reason)))
+        answered = Reference.from_answer(to_answer(reference.to_row(), ServerAnswer(None, reason)))
 
         with pytest.raises(kind, match=message.format(key_id=reference.key_id)) as failure:
             handed.recover(answered)
         assert type(failure.value) is kind
         assert getattr(failure.value, "key_id", reference.key_id) == reference.key_id
 
-    @pytest.mark.parametrize("data_key", [b"", b"short", b"x" * 33])
-    def test_opens_nothing_with_a_wrong_data_key(self, make_store, handed, put, consumer, data_key):
-        reference = replace(put(), answer=ServerAnswer(data_key))
+    @pytest.mark.parametrize("inline_bytes", [0, 1_000])
+    @pytest.mark.parametrize("secret", [b"", b"short", b"x" * 33])
+    def test_opens_nothing_with_a_secret_of_another_length(
+        self, make_store, handed, put, consumer, secret, inline_bytes
+    ):
+        reference = replace(put(into=make_store(inline_bytes=inline_bytes)), answer=ServerAnswer(secret))
 
         with pytest.raises(EnvelopeError):
             replace(make_store(), keys=handed).get(reference, reader=consumer)
 
-    def test_opens_what_it_was_handed(self, make_store, ring, handed, put, consumer):
-        reference = put()
-        data_key = LocalDataKeys(ring).recover(reference)
-        row = reference.to_answer(ServerAnswer(data_key))
+    @pytest.mark.parametrize("inline_bytes", [0, 1_000])
+    def test_opens_what_it_was_handed(self, make_store, ring, handed, put, consumer, inline_bytes):
+        reference = put(into=make_store(inline_bytes=inline_bytes))
+        secret = LocalDataKeys(ring).recover(reference)
+        row = to_answer(reference.to_row(), ServerAnswer(secret))
 
         assert replace(make_store(), keys=handed).get(Reference.from_answer(row), reader=consumer) == "a value"
 
 
 class TestAnAnswer:
-    @pytest.mark.parametrize("data_key", [3, "not base64!", ["x"], {"a": 1}])
-    def test_that_is_malformed_is_refused(self, put, data_key):
-        with pytest.raises(EnvelopeError):
-            Reference.from_answer(put().to_row() | {"data_key": data_key})
+    @pytest.mark.parametrize("secret", [3, "not base64!", ["x"], {"a": 1}])
+    def test_that_is_malformed_is_refused(self, put, secret):
+        with pytest.raises(EnvelopeError, match="The API server's answer to this read is invalid"):
+            Reference.from_answer(put().to_row() | {"opened": secret})
 
     def test_has_no_place_in_a_stored_row(self, put):
-        row = put().to_answer(ServerAnswer(b"d" * 32))
+        stored = put().to_row()
+        row = to_answer(stored, ServerAnswer(b"d" * 32))
 
         with pytest.raises(EnvelopeError):
             Reference.from_row(row)
-        assert without_answer(row) == put().to_row() | without_answer(row)
-        assert "data_key" not in without_answer(row)
+        assert without_answer(row) == stored
 
     def test_does_not_matter_to_who_holds_the_private_key(self, store, put, consumer):
-        reference = Reference.from_answer(put().to_answer(ServerAnswer(b"planted" * 5)))
+        reference = Reference.from_answer(to_answer(put().to_row(), ServerAnswer(b"planted" * 5)))
 
         assert store.get(reference, reader=consumer) == "a value"

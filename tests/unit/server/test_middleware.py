@@ -13,7 +13,7 @@ from airflow_provider_exclusive.server.middleware import PROBE_HEADER, Exclusive
 from airflow_provider_exclusive.server.reads import DECIDED
 
 PATH = "/execution/xcoms/etl/run-1/extract/rows"
-REFERENCE = json.dumps({"value": {MARKER: 1}}).encode()
+REFERENCE = json.dumps({"value": {MARKER: "v1: 9 B json in row"}}).encode()
 ATTACHED = (PROBE_HEADER, b"attached")
 WHY_NOT = "Airflow 3.2.2: expected the plain function routes.xcoms.get_xcom(dag_id) in Airflow, found ()"
 

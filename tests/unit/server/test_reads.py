@@ -16,6 +16,7 @@ from airflow_provider_exclusive.scopes.scope import OPEN
 from airflow_provider_exclusive.server import callers, reads
 from airflow_provider_exclusive.server.decisions import Decisions
 from airflow_provider_exclusive.server.reads import DECIDED, create_reads
+from tests.rows import forged
 
 INTRUDER = TaskIdentity("etl", "run-1", "intruder")
 ONE, BY_INDEX, BY_SLICE = "get_xcom", "get_mapped_xcom_by_index", "get_mapped_xcom_by_slice"
@@ -49,7 +50,7 @@ def row(put):
 
 def is_opened(row):
     answer = Reference.from_answer(row).answer
-    return answer is not None and answer.data_key is not None
+    return answer is not None and answer.secret is not None
 
 
 def test_a_value_for_everybody_is_answered_without_asking_who_reads(read, put, requesting, consumer, mocker):
@@ -90,8 +91,8 @@ def test_a_consumer_that_does_not_run_is_refused(read, row, requesting, consumer
 
 def test_a_malformed_row_goes_back_unopened(read, row, requesting, consumer):
     requesting(consumer)
-    malformed = dict(row) | {"size": "large"}
-    assert read(malformed | {"data_key": "cGxhbnRlZA=="}) == malformed
+    malformed = dict(row) | {"sealed": "AAAA"}
+    assert read(malformed | {"opened": "cGxhbnRlZA=="}) == malformed
 
 
 @pytest.mark.parametrize("key", ["none", "another"])
@@ -105,6 +106,20 @@ def test_a_server_without_the_key_opens_nothing(read, row, requesting, raw_key, 
 def test_a_row_of_another_coordinate_is_not_opened(read, row, requesting, consumer, elsewhere):
     requesting(consumer)
     assert not is_opened(read(row, **elsewhere))
+
+
+@pytest.mark.parametrize("change", [{"map_index": 4}, {"key": "other"}, {"ti_id": None}, {"scope": OPEN}, {"size": 1}])
+def test_a_row_that_says_something_else_is_not_opened(read, row, requesting, consumer, change):
+    requesting(consumer)
+    own = {name: value for name, value in change.items() if name in {"map_index", "key"}}
+    assert not is_opened(read(forged(row, **change), **own))
+
+
+def test_who_asks_for_what_does_not_open_is_not_looked_up(read, row, requesting, consumer, mocker):
+    requesting(consumer)
+    asked = mocker.patch.object(callers, "find_reader", side_effect=AssertionError)
+    assert not is_opened(read(forged(row, size=1)))
+    assert not asked.called
 
 
 def test_without_a_request_nothing_is_decided(read, row, http):

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, UnknownKeyError
 from airflow_provider_exclusive.execution_time import dag_runs, redaction
-from airflow_provider_exclusive.format.reference import MARKER
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.xcom import pull, push
 from airflow_provider_exclusive.xcom.backend import ExclusiveXComBackend
@@ -288,11 +288,10 @@ class TestPushes:
         with set_current_context({"ti": instance, "task_instance": instance}):
             ExclusiveXComBackend.set(**EXTRACT, value="a secret")
 
-        assert supervisor.sent[0].value[MARKER] == 1
-        assert supervisor.sent[0].value["producer"]["task_id"] == "extract"
+        assert Reference.from_row(supervisor.sent[0].value).producer == producer
 
     def test_no_map_index_means_an_unmapped_task(self, extract):
-        assert ExclusiveXComBackend.serialize_value("a secret", **EXTRACT)["producer"]["map_index"] == -1
+        assert Reference.from_row(ExclusiveXComBackend.serialize_value("a secret", **EXTRACT)).producer.map_index == -1
 
     def place(self, **other):
         """A coordinate of Airflow 3.4, which names the writer but no map index."""
@@ -310,7 +309,7 @@ class TestPushes:
 
         row = ExclusiveXComBackend.store_value(self.place(ti_id=producer.ti_id), "return_value", "a secret")
 
-        assert row["producer"]["map_index"] == 4
+        assert Reference.from_row(row).producer == mapped
 
     @pytest.fixture(params=["set", "aset"])
     def set_by_coordinates(self, request, mocker):
@@ -336,7 +335,7 @@ class TestPushes:
 
     @pytest.mark.parametrize("map_index", [{}, {"map_index": -1}, {"map_index": None}])
     def test_in_3_4_a_callback_writes_its_own_xcoms(self, extract, set_by_coordinates, map_index):
-        assert set_by_coordinates(**EXTRACT, **map_index)["producer"]["task_id"] == "extract"
+        assert Reference.from_row(set_by_coordinates(**EXTRACT, **map_index)).producer.task_id == "extract"
 
     @pytest.mark.parametrize("elsewhere", [EXTRACT | {"map_index": 3}, LOAD])
     def test_in_3_4_a_callback_writes_no_others(self, extract, set_by_coordinates, elsewhere):

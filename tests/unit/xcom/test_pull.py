@@ -25,7 +25,7 @@ from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
 from airflow_provider_exclusive.xcom import pull
 from tests.fakes import FailingDriver
-from tests.unit.conftest import NOW
+from tests.rows import forged
 
 LOOK = TaskIdentity("etl", "run-1", "look")
 
@@ -78,10 +78,22 @@ def mapped(put, producer):
 class TestCures:
     """A reader is told which task to clear."""
 
-    @pytest.mark.parametrize("change", [{"size": "large"}, {MARKER: 99}, {"codec": "other"}, {"wrapped_key": "AAAA"}])
+    @pytest.mark.parametrize(
+        "change", [{"sealed": "AAAA"}, {MARKER: "v99: "}, {MARKER: 1}, {"consumers": "@everybody"}]
+    )
     def test_an_altered_row_names_the_task(self, load, row, requested, change):
         with pytest.raises(EnvelopeError, match=r"lear and re-run task 'extract'"):
             pull.pull([row | change], requested)
+
+    @pytest.mark.parametrize("change", [{"codec": "other"}, {"wrapped": b"AAA"}, {"size": 1}, {"object_id": bytes(16)}])
+    def test_so_does_a_forged_one(self, load, row, requested, change):
+        with pytest.raises(EnvelopeError, match=r"lear and re-run task 'extract'"):
+            pull.pull([forged(row, **change)], requested)
+
+    def test_so_does_an_altered_value_in_its_row(self, load, put, requested, make_store):
+        row = put(into=make_store(inline_bytes=1_000)).to_row()
+        with pytest.raises(EnvelopeError, match=r"lear and re-run task 'extract'"):
+            pull.pull([forged(row, wrapped=b"x" * 25)], requested)
 
     def test_an_altered_payload_names_the_task(self, load, row, requested, driver):
         driver.payloads = {key: b"x" * len(payload) for key, payload in driver.payloads.items()}
@@ -201,10 +213,10 @@ class TestRowsThatAreRefused:
 
     def test_a_reference_of_a_later_version(self, load, row, requested):
         with pytest.raises(UnsupportedReferenceError, match="version 2"):
-            pull.pull([row | {MARKER: 2}], requested)
+            pull.pull([row | {MARKER: "v2: 9 B json in memory"}], requested)
 
     def test_a_reference_with_more_readers_than_were_sealed(self, look, row, requested):
-        row["consumers"].append({"dag_id": "etl", "task_id": "look", "run_id": None})
+        row["consumers"] += ", etl:look"
 
         with pytest.raises(EnvelopeError):
             pull.pull([row], requested)
@@ -247,8 +259,7 @@ class TestWhatIsOpened:
         mask.assert_called_once_with("a secret")
 
     def test_a_row_that_no_longer_says_so_does_not_open(self, load, put, requested):
-        row = put("a secret", mask=True).to_row()
-        del row["logs"]
+        row = forged(put("a secret", mask=True).to_row(), is_masked=False)
 
         with pytest.raises(EnvelopeError):
             pull.pull([row], requested)
@@ -312,7 +323,7 @@ class TestHandOverRecords:
 
     @pytest.fixture
     def sealed(self, record, consumer, store):
-        return seal_record(record, producer=consumer, keys=store.keys, now=NOW).to_row()
+        return seal_record(record, producer=consumer, keys=store.keys).to_row()
 
     @pytest.fixture
     def place(self, consumer):
@@ -320,7 +331,7 @@ class TestHandOverRecords:
 
     def test_an_edited_one_is_refused(self, look, sealed, place):
         with pytest.raises(EnvelopeError):
-            pull.pull([sealed | {"size": 1}], place)
+            pull.pull([forged(sealed, size=1)], place)
 
     def test_a_value_under_its_key_is_refused(self, look, put, consumer, place):
         forged = put("a value", producer=consumer, key=RECORD_KEY, scope=OPEN).to_row()

@@ -24,11 +24,13 @@ from airflow_provider_exclusive.exceptions import (
     StorageUnavailableError,
 )
 from airflow_provider_exclusive.execution_time import key_holder
-from airflow_provider_exclusive.format.reference import MARKER, Reference
+from airflow_provider_exclusive.format.reference import MARKER, Reference, escape
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause
+from airflow_provider_exclusive.storage.object_keys import object_prefix
 from airflow_provider_exclusive.xcom import push
 from tests.fakes import FailingDriver, InMemoryDriver
+from tests.rows import forged
 
 LARGE = ["row"] * 1_000
 
@@ -94,7 +96,7 @@ class TestWithoutThePrivateKey:
     def test_it_is_stored_once_the_server_holds_the_key(self, pushed, ring, mocker):
         mocker.patch.object(key_holder, "find_xcom", return_value=ring.key_ids)
 
-        assert Reference.from_row(push.push(*pushed)).sealed_key
+        assert Reference.from_row(push.push(*pushed)).sealed
 
 
 class TestRefused:
@@ -179,7 +181,7 @@ class TestExclusive:
     def test_without_asking_they_are_not(self, exclusive, own, mocker):
         mask = mocker.patch.object(push.masking, "mask")
 
-        assert "logs" not in push.push("a secret", own)
+        assert not Reference.from_row(push.push("a secret", own)).is_masked
         mask.assert_not_called()
 
     def test_they_are_masked_even_if_the_push_fails(self, run_as, producer, own, dag, mocker, used_store, make_store):
@@ -249,7 +251,7 @@ class TestRecords:
         row = push.push(hand_over, Coordinate.of(consumer, RECORD_KEY))
 
         assert open_record(Reference.from_row(row), keys=store.keys) == hand_over
-        assert "inline" in row
+        assert Reference.from_row(row).store is None
         assert driver.payloads == {}
 
 
@@ -315,7 +317,7 @@ class TestLargePlainValues:
 
     def test_a_value_of_exactly_the_size_moves(self, plain, place, driver):
         assert push.push("x" * 997, place) == "x" * 997  # two quotes more in JSON
-        assert push.push("x" * 998, place)[MARKER] == 1
+        assert Reference.from_row(push.push("x" * 998, place)).size == 1_000
 
     def test_a_number_stays_however_long(self, plain, place, driver):
         assert push.push(10**2_000, place) == 10**2_000
@@ -343,28 +345,60 @@ class TestPurge:
     def row(self, put):
         return put("a secret").to_row()
 
-    def test_the_payload_of_another_xcom_stays(self, row, own, driver, caplog):
-        push.purge(row, replace(own, task_id="load"))
+    @pytest.fixture
+    def deleted(self, driver, mocker):
+        """The keys of the objects that a store removed."""
+        return mocker.spy(driver, "delete")
+
+    ELSEWHERE = ({"dag_id": "x"}, {"run_id": "x"}, {"task_id": "load"}, {"map_index": 0}, {"key": "other"})
+
+    @pytest.mark.parametrize("elsewhere", ELSEWHERE)
+    def test_the_payload_of_another_xcom_stays(self, row, own, driver, caplog, elsewhere):
+        push.purge(row, replace(own, **elsewhere))
 
         assert len(driver.payloads) == 1
         assert "Not purging" in caplog.text
 
-    @pytest.mark.parametrize("claimed", ["other", None, 7])
-    def test_a_row_cannot_claim_the_key_of_another(self, put, own, driver, claimed):
-        forged = put("a secret", key="other").to_row()
-        forged["producer"]["key"] = claimed
-
-        push.purge(forged, own)
+    @pytest.mark.parametrize("elsewhere", ELSEWHERE)
+    def test_a_copy_that_names_its_place_takes_nothing_of_another(self, row, own, driver, elsewhere):
+        push.purge(forged(row, **elsewhere), replace(own, **elsewhere))
 
         assert len(driver.payloads) == 1
 
+    @pytest.mark.parametrize("claimed", ["other", "", "return_value"])
+    def test_a_row_cannot_claim_the_key_of_another(self, put, own, driver, claimed):
+        foreign = put("a secret", key="other").to_row()
+
+        push.purge(forged(foreign, key=claimed), own)
+
+        assert len(driver.payloads) == 1
+
+    @pytest.mark.parametrize("object_id", [bytes(16), b"/../../../../x\n/"])
+    def test_whatever_a_row_names_is_an_object_of_its_xcom(self, row, own, deleted, object_id):
+        push.purge(forged(row, object_id=object_id), own)
+
+        deleted.assert_called_once_with(object_prefix(own) + object_id.hex())
+
+    @pytest.mark.parametrize("change", [{"store": "other"}, {"store": "MEMORY"}, {"store": None, "object_id": b""}])
+    def test_what_is_not_in_this_store_is_not_removed_there(self, row, own, deleted, change):
+        push.purge(forged(row, **change), own)
+
+        deleted.assert_not_called()
+
+    @pytest.mark.parametrize("change", [{"sealed": "AAAA"}, {"consumers": None}, {MARKER: "v2: 9 B json in memory"}])
+    def test_a_row_that_is_no_reference_removes_nothing(self, row, own, deleted, change):
+        push.purge(row | change, own)
+
+        deleted.assert_not_called()
+
     def test_the_payload_of_the_own_row_goes(self, row, own, driver):
-        push.purge(row, own)
+        for _ in range(2):
+            push.purge(row, own)
 
-        assert driver.payloads == {}
+            assert driver.payloads == {}
 
-    def test_a_row_without_a_producer_is_that_of_its_place(self, row, own, driver):
-        push.purge(row | {"producer": None}, own)
+    def test_a_later_try_purges_what_an_earlier_one_wrote(self, put, producer, own, driver):
+        push.purge(put(producer=replace(producer, ti_id=None)).to_row(), own)
 
         assert driver.payloads == {}
 
@@ -375,11 +409,19 @@ class TestPurge:
 
         assert driver.payloads == {}
 
-    @pytest.mark.parametrize("row", ["text", None, {"at": "memory:x"}, {MARKER: 1}, {MARKER: 1, "at": 7}])
+    @pytest.mark.parametrize("row", ["text", None, {"sealed": "AAAA"}, {MARKER: 1}, {MARKER: 1, "sealed": 7}])
     def test_a_row_without_a_payload_needs_no_store(self, mocker, own, row):
         needed = mocker.patch.object(push, "current_driver")
 
         push.purge(row, own)
+
+        assert needed.mock_calls == []
+
+    def test_nor_does_one_that_holds_its_value(self, mocker, own, put, make_store):
+        needed = mocker.patch.object(push, "current_driver")
+
+        push.purge(put(into=make_store(inline_bytes=1_000)).to_row(), own)
+        push.purge(escape(put().to_row()), own)
 
         assert needed.mock_calls == []
 
@@ -388,7 +430,7 @@ class TestPurge:
 
         push.purge(row, own)
 
-        assert f"Could not purge {row['at']}" in caplog.text
+        assert f"Could not purge the payload of {own}" in caplog.text
 
     def test_broken_settings_are_logged_and_never_raised(self, row, own, mocker, caplog):
         mocker.patch.object(push, "current_driver", side_effect=ConfigurationError("no such store"))

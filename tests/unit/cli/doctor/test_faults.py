@@ -17,7 +17,7 @@ from airflow_provider_exclusive.crypto.keyring import PrivateKey, format_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, StorageError
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.storage.files import FilesDriver
-from airflow_provider_exclusive.storage.object_keys import object_key
+from airflow_provider_exclusive.storage.object_keys import new_object_id, object_key
 from tests.fakes import FailingDriver, InMemoryDriver
 from tests.unit.cli.doctor.conftest import Probed
 
@@ -110,7 +110,9 @@ class TestFiles:
 
     def test_a_disk_that_is_nearly_full_comes_with_what_fills_it(self, make_facts, examine, mocker):
         facts = make_facts()
-        facts.driver.store(object_key(Coordinate("etl", "run-1", "extract", -1, "rows")), b"sealed", ttl_seconds=None)
+        facts.driver.store(
+            object_key(Coordinate("etl", "run-1", "extract", -1, "rows"), new_object_id()), b"sealed", ttl_seconds=None
+        )
         mocker.patch("shutil.disk_usage", return_value=SimpleNamespace(total=1100, used=960, free=40))
         found = examine(facts)
         assert {name: finding.severity.value for name, finding in found.items()} == {"store.space": "warning"}

@@ -4,14 +4,18 @@ import pytest
 
 from airflow_provider_exclusive.cli.doctor import usage
 from airflow_provider_exclusive.scopes.identity import Coordinate
-from airflow_provider_exclusive.storage.object_keys import object_key
+from airflow_provider_exclusive.storage.object_keys import new_object_id, object_key
 from tests.fakes import FailingDriver, InMemoryDriver
 
 
 @pytest.fixture
 def fill(driver):
     def fill(dag_id, size):
-        driver.store(object_key(Coordinate(dag_id, "run-1", "extract", -1, "rows")), b"x" * size, ttl_seconds=None)
+        driver.store(
+            object_key(Coordinate(dag_id, "run-1", "extract", -1, "rows"), new_object_id()),
+            b"x" * size,
+            ttl_seconds=None,
+        )
 
     return fill
 
