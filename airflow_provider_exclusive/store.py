@@ -41,19 +41,30 @@ class ExclusiveStore:
     """
     A store that seals values, keeps them in a driver and opens them for readers that may read them.
 
+    :param open_driver: returns the driver. It is called only for values that are not in the row: most are small, and to
+        find the connection of the store takes a task as long as a pull.
     :param inline_bytes: sealed values up to this size are stored in the reference instead of the driver.
     :param ttl_seconds: how long a payload is kept; None means for ever.
     :param max_value_bytes: larger encoded values are neither stored nor fetched; None means what the store accepts.
     :param clock: returns the time in UTC.
     """
 
-    driver: StorageDriver
+    open_driver: Callable[[], StorageDriver]
     keys: DataKeys
     codecs: CodecRegistry
     inline_bytes: int = 0
     ttl_seconds: int | None = None
     max_value_bytes: int | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def driver(self) -> StorageDriver:
+        """
+        The driver that has the payloads.
+
+        :raises ConfigurationError: if the store is not set up.
+        """
+        return self.open_driver()
 
     def put(
         self,
@@ -88,8 +99,8 @@ class ExclusiveStore:
     ) -> Reference:
         """Store an encoded value, given in pieces, and return its reference; see :meth:`put`."""
         size = sum(map(len, pieces))
-        self._check_size(size, key)
         is_inline = size + sealing.TAG_BYTES <= self.inline_bytes
+        self._check_size(size, key, is_inline=is_inline)
         reference = Reference(
             producer=producer,
             key=key,
@@ -221,13 +232,15 @@ class ExclusiveStore:
                 f"{self.max_value_bytes:,} here. Raise it where this task runs, or push the value in smaller parts."
             )
 
-    def _check_size(self, size: int, key: str) -> None:
+    def _check_size(self, size: int, key: str, *, is_inline: bool) -> None:
         if self.max_value_bytes is not None and size > self.max_value_bytes:
             raise StorageError(
                 f"The value of key {key!r} is {size:,} bytes encoded; {_LIMIT} allows at most "
                 f"{self.max_value_bytes:,}. Raise it in every component, split the value into several keys, or write "
                 "it to object storage and push its URL."
             )
+        if is_inline:
+            return
         limits = [sealing.MAX_PAYLOAD_BYTES, (self.driver.max_payload_bytes or 2**63) - sealing.TAG_BYTES]
         if size > min(limits):
             raise StorageError(

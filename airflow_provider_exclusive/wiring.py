@@ -74,7 +74,7 @@ def _driver() -> StorageDriver:
 def _store() -> ExclusiveStore:
     settings = _settings()
     return ExclusiveStore(
-        driver=_driver(),
+        open_driver=_driver,
         keys=config.read_data_keys(settings),
         codecs=create_codecs(allow_cloudpickle=settings.allow_cloudpickle),
         inline_bytes=settings.inline_bytes,

@@ -49,9 +49,9 @@ def world():
     stranger = Keyring.from_raw_keys([chance.randbytes(32)])
     driver = InMemoryDriver()
     codecs = CodecRegistry([TextCodec()])
-    local = ExclusiveStore(driver, LocalDataKeys(ring), codecs, inline_bytes=40)
-    foreign = ExclusiveStore(driver, LocalDataKeys(stranger), codecs, inline_bytes=40)
-    worker = ExclusiveStore(driver, ServerDataKeys(ring.keys[0].public), codecs, inline_bytes=40)
+    local = ExclusiveStore(lambda: driver, LocalDataKeys(ring), codecs, inline_bytes=40)
+    foreign = ExclusiveStore(lambda: driver, LocalDataKeys(stranger), codecs, inline_bytes=40)
+    worker = ExclusiveStore(lambda: driver, ServerDataKeys(ring.keys[0].public), codecs, inline_bytes=40)
     written = [write(chance, local, number) for number in range(150)]
     planted = [write(chance, store, number).row for number, store in enumerate([foreign, worker] * 15, 1000)]
     return Decisions(ring), worker, written, planted
