@@ -18,7 +18,7 @@ from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import HandOverError
 from airflow_provider_exclusive.format.reference import MARKER, MAX_INLINE_BYTES, OBJECT_ID_BYTES, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
-from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, MAX_GLOBS, Clause, ConsumerScope
 from benchmarks.stall_airflow import CHILD, LONG, WRITERS, Client, Find, Task, path_of
 
 MANY_KEYS: Final = 200
@@ -96,7 +96,9 @@ class Planter:
     def _scope(self, number: int, kind: str) -> ConsumerScope:
         """Return a scope of as many globs as are allowed, none of which is in another, and none matches."""
         dag_id = self.tasks[LONG].identity.dag_id
-        return ConsumerScope(tuple(Clause(dag_id, _glob(kind, f"{number}-{n}"), None) for n in range(MAX_CLAUSES)))
+        several = [_glob(kind, f"{number}-{n}") for n in range(MAX_GLOBS)]
+        one = ["a" * (_GLOB_CHARACTERS - 10) + f"*{number}-{n}" for n in range(MAX_CLAUSES - MAX_GLOBS)]
+        return ConsumerScope(tuple(Clause(dag_id, glob, None) for glob in (*several, *one)))
 
     def _full_scope(self) -> ConsumerScope:
         """Return a scope that fills a row, and whose last clause names the friend."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from airflow_provider_exclusive.exceptions import EnvelopeError, UnsupportedReferenceError
+from airflow_provider_exclusive.exceptions import EnvelopeError, InvalidScopeError, UnsupportedReferenceError
 from airflow_provider_exclusive.format.canonical import from_base64, to_base64
 from airflow_provider_exclusive.format.fields import optional, require_fields, string, typed
 from airflow_provider_exclusive.format.names import MAX_NAMES_BYTES, Names
@@ -204,9 +204,10 @@ class Reference:
                 f"airflow-provider-exclusive reads version {VERSION}. Upgrade the reader, or clear and re-run the "
                 "producer task."
             )
-        check_extent(row)
         try:
             return cls._parse(row, answer)
+        except InvalidScopeError as refused:
+            raise EnvelopeError(f"The scope in this XCom row is refused: {refused.message}") from refused
         except (KeyError, TypeError, ValueError, struct.error) as malformed:
             raise EnvelopeError(
                 "This XCom row has the marker of an exclusive reference but is not one: it was edited or written by "
@@ -274,21 +275,6 @@ def escape(row: dict[str, Any]) -> dict[str, Any]:
 def is_escaped(row: Mapping[str, Any]) -> bool:
     """Return whether :func:`escape` wrote this row; its value is under ``"value"``."""
     return row.get(MARKER) == PLAIN and row.keys() == {MARKER, "value"}
-
-
-def check_extent(row: Mapping[str, Any]) -> None:
-    """
-    Refuse a row that is larger than any reference, before anything is computed from it.
-
-    :param row: with our marker, from somebody who need not be trusted.
-    :raises EnvelopeError: naming what is too large.
-    """
-    for name, most in ((_READERS, MAX_READERS_CHARACTERS), (_SEALED, MAX_SEALED_CHARACTERS)):
-        text = row.get(name)
-        if isinstance(text, str) and len(text) > most:
-            raise EnvelopeError(
-                f"The field {name!r} of a reference has {len(text):,} characters; expected at most {most:,}."
-            )
 
 
 def _text(value: object, most: int) -> str:

@@ -17,7 +17,7 @@ from typing import Final
 
 from airflow_provider_exclusive.exceptions import InvalidScopeError
 from airflow_provider_exclusive.scopes.identity import CALLER_WORD, TaskIdentity
-from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import OPEN, Clause, ConsumerScope, check_globs
 from airflow_provider_exclusive.scopes.source_line import naming_the_line
 
 RETURN_KEY: Final = "return_value"
@@ -199,7 +199,9 @@ def _parse_clauses(spec: object) -> tuple[Declared, ...]:
     if isinstance(spec, (list, tuple, set, frozenset)):
         # The order of a set differs between processes, but the same Dag must write the same reference in all of them.
         clauses = spec if isinstance(spec, (list, tuple)) else sorted(spec, key=str)
-        return tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses))
+        parsed = tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses))
+        check_globs(one.task for one in parsed if isinstance(one, Consumer))
+        return parsed
     _refuse_object(spec)
     raise InvalidScopeError(
         f"A consumer scope must be a task id, a Consumer, DOWNSTREAM, or a list of these; got {reprlib.repr(spec)} "

@@ -8,7 +8,7 @@ A consumer scope is stored in the reference, and readers are checked against it 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -18,6 +18,9 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 MAX_CLAUSES: Final = 256
 """Consumers of one value; each of them is compared with a reader, and stands in every reference."""
+
+MAX_GLOBS: Final = 32
+"""Consumers of one value with several wildcards: each of them costs a hundred times as much to compare."""
 
 _NAMED_CLAUSES: Final = 10
 """How many a message names."""
@@ -48,6 +51,25 @@ class Clause:
         return f"{self.dag_id}.{self.task_id} ({'any run' if self.run_id is None else f'run {self.run_id}'})"
 
 
+def check_globs(patterns: Iterable[str]) -> None:
+    """
+    Check that a scope does not cost much to compare with a reader.
+
+    :param patterns: the tasks that it names.
+    :raises InvalidScopeError: if more than :data:`MAX_GLOBS` of them have several wildcards.
+    """
+    globs = sum(_count_wildcards(pattern) > 1 for pattern in patterns)
+    if globs > MAX_GLOBS:
+        raise InvalidScopeError(
+            f"A consumer scope has {globs:,} globs with several wildcards; expected at most {MAX_GLOBS}. Globs with "
+            "one wildcard, such as 'load_*', are not limited."
+        )
+
+
+def _count_wildcards(task: str) -> int:
+    return task.count("*") + task.count("?")
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerScope:
     """
@@ -70,6 +92,7 @@ class ConsumerScope:
                 f"A consumer scope has {len(self.clauses):,} consumers; expected at most {MAX_CLAUSES}. Name several "
                 "tasks by one glob such as 'load_*', or put them into a task group and name 'group.*'."
             )
+        check_globs(clause.task_id for clause in self.clauses)
 
     def permits(self, reader: TaskIdentity) -> bool:
         """Return whether ``reader`` may read."""
@@ -115,14 +138,26 @@ def _meet(one: Clause, other: Clause) -> Clause | None:
 
 def _narrower(one: str, other: str) -> str | None:
     for narrow, wide in ((one, other), (other, one)):
-        if wide in ("*", narrow) or (not _has_wildcard(narrow) and matches(narrow, wide)):
+        if wide in ("*", narrow) or (not _count_wildcards(narrow) and matches(narrow, wide)):
             return narrow
     return None
 
 
 def matches(task_id: str, pattern: str) -> bool:
     """Return whether ``pattern`` is ``task_id``, or a glob that matches it."""
-    return task_id == pattern or (_has_wildcard(pattern) and _matches_glob(task_id, pattern))
+    if task_id == pattern:
+        return True
+    wildcards = _count_wildcards(pattern)
+    return _matches_glob(task_id, pattern) if wildcards > 1 else wildcards == 1 and _matches_one(task_id, pattern)
+
+
+def _matches_one(text: str, pattern: str) -> bool:
+    """Return whether a glob with one wildcard matches: in most scopes, each glob is a prefix."""
+    begin, star, end = pattern.partition("*")
+    if not star:
+        begin, _, end = pattern.partition("?")
+    free = len(text) - len(begin) - len(end)
+    return (free >= 0 if star else free == 1) and text.startswith(begin) and text.endswith(end)
 
 
 def _matches_glob(text: str, pattern: str) -> bool:
@@ -154,7 +189,3 @@ def _places(text: str) -> Mapping[str, int]:
     for number, char in enumerate(text):
         places[char] |= 1 << number
     return dict(places)
-
-
-def _has_wildcard(task: str) -> bool:
-    return "*" in task or "?" in task

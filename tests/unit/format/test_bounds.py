@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_exclusive.exceptions import EnvelopeError, InvalidScopeError
 from airflow_provider_exclusive.format import reference
 from airflow_provider_exclusive.format.reference import MAX_INLINE_BYTES, Reference
-from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, OPEN, Clause, ConsumerScope
+from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, MAX_GLOBS, OPEN, Clause, ConsumerScope
 from tests.rows import forged
 
 NESTED: list = []
@@ -70,6 +70,23 @@ def test_a_reference_has_at_most_256_clauses(row):
 def test_a_scope_with_more_consumers_is_refused_at_the_push():
     with pytest.raises(InvalidScopeError, match="257 consumers; expected at most 256"):
         ConsumerScope(tuple(Clause("etl", f"load_{number}", None) for number in range(257)))
+
+
+def test_a_row_has_at_most_32_globs_with_several_wildcards(row):
+    globs = [f"*load_{number}*" for number in range(MAX_GLOBS + 1)]
+    Reference.from_row(row | {"consumers": ", ".join(globs[1:])})
+    Reference.from_row(row | {"consumers": ", ".join([*globs[1:], "@caller"])})
+    with pytest.raises(EnvelopeError, match="has 33 globs with several wildcards; expected at most 32"):
+        Reference.from_row(row | {"consumers": ", ".join(globs)})
+
+
+def test_a_scope_has_at_most_32_globs_with_several_wildcards():
+    with pytest.raises(InvalidScopeError, match="33 globs with several wildcards; expected at most 32"):
+        ConsumerScope(tuple(Clause("etl", f"load_{number}.??", None) for number in range(33)))
+
+
+def test_globs_with_one_wildcard_are_not_limited(row):
+    Reference.from_row(row | {"consumers": ", ".join([f"load_{number}.*" for number in range(MAX_CLAUSES)])})
 
 
 def test_no_long_text_stays_in_memory(row):

@@ -134,6 +134,14 @@ def test_bad_input_is_refused_with_what_was_expected(spec, taught):
         ScopeDeclaration.parse(spec)
 
 
+def test_too_many_globs_are_refused_when_the_dag_is_parsed():
+    ScopeDeclaration.parse(
+        [f"etl.*.load_{number}_*" for number in range(32)] + [f"{number}.*" for number in range(200)]
+    )
+    with pytest.raises(InvalidScopeError, match="33 globs with several wildcards; expected at most 32"):
+        ScopeDeclaration.parse({"rows": [f"etl.*.load_{number}_*" for number in range(33)]})
+
+
 def test_an_elementwise_comparing_object_is_refused():
     class Array:
         def __eq__(self, other):
