@@ -11,8 +11,9 @@ from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
 
 _NO_HAND_OVERS: Final = NoHandOverLookup()
-# A run may hand on what it was handed, so its trigger is checked in turn. Runs that trigger each other end here.
-_LONGEST_CHAIN: Final = 8
+
+LONGEST_CHAIN: Final = 8
+"""A run may hand on what it was handed, so its trigger is checked in turn. Runs that trigger each other end here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def decide(
             reason="unknown-reader",
         )
     search = _Search(reference, hand_overs)
-    permission = search.find_permission(reader, steps=_LONGEST_CHAIN)
+    permission = search.find_permission(reader, steps=LONGEST_CHAIN)
     if permission is not None:
         return permission
     if search.withdrawn is not None:

@@ -87,7 +87,8 @@ class HandOver:
 
     def covers(self, reference: Reference) -> bool:
         """Return whether ``reference`` was handed over."""
-        return any(source.at.covers(reference.coordinate) for source in self.sources.values())
+        at = reference.coordinate
+        return any(source.at.covers(at) for source in self.sources.values())
 
     def to_record(self) -> dict[str, Any]:
         """Return the value of the record."""

@@ -88,14 +88,37 @@ def find_caller(ti_id: UUID, connection: Any) -> Caller | None:
     return None if row is None else _caller(row)
 
 
-def find_refused_caller(ti_id: UUID, session: Any) -> Caller | None:
-    """Return the refused caller for the audit log; None if it is not found. The refusal stands in any case."""
+@dataclass(slots=True)
+class LookUp:
+    """
+    The look-up of a caller, which a refusal does not repeat.
+
+    :param caller: who was found, if it is done; None if nobody was.
+    """
+
+    caller: Caller | None = None
+    is_done: bool = False
+
+    def note(self, caller: Caller | None) -> None:
+        """Keep what the block of a request has found."""
+        self.caller, self.is_done = caller, True
+
+
+def find_refused_caller(ti_id: UUID, session: Any, look_up: LookUp) -> Caller | None:
+    """
+    Return the refused caller for the audit log; None if it is not found. The refusal stands in any case.
+
+    The request holds no connection afterwards.
+    """
     try:
-        with borrowed_connection(session) as connection:
-            return find_caller(ti_id, connection)
+        if look_up.is_done:
+            release_connection(session)
+        else:
+            with borrowed_connection(session) as connection:
+                look_up.note(find_caller(ti_id, connection))
     except Exception:
         log.exception("Could not look up the refused caller for the audit log.")
-        return None
+    return look_up.caller
 
 
 def find_writer(ti_id: UUID, at: Coordinate, connection: Any) -> tuple[Caller | None, frozenset[str]]:

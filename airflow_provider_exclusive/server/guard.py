@@ -66,9 +66,10 @@ def _integers() -> Any:
 
 
 def _check_write(xcom_request: XComRequest, requested: Coordinate, session: Any, trail: AuditTrail) -> None:
-    with responses.http_errors("write", requested, xcom_request, session, trail):
+    with responses.http_errors("write", requested, xcom_request, session, trail) as look_up:
         _check_names(requested)
         writer, standing = callers.find_writer(xcom_request.ti_id, requested, session.connection())
+        look_up.note(writer)
         decisions.check_write(writer, requested, standing)
         session.info[XCOM_REQUEST] = replace(xcom_request, writer=writer)
 

@@ -113,14 +113,16 @@ def _decide(
     xcom_request: XComRequest,
     session: Any,
 ) -> list[Any]:
-    with responses.http_errors("read", requested, xcom_request, session, trail):
+    with responses.http_errors("read", requested, xcom_request, session, trail) as look_up:
         with metrics.timed(metrics.DECISION):
             opened = decisions.open(rows, requested)
             scoped = opened.scoped
             # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
             with callers.borrowed_connection(session) as connection:
-                found = callers.find_reader(xcom_request.ti_id, requested, scoped, connection) if scoped else ()
-            readers = Readers(*found)
+                readers = Readers()
+                if scoped:
+                    readers = Readers(*callers.find_reader(xcom_request.ti_id, requested, scoped, connection))
+                    look_up.note(readers.caller)
             answer = decisions.answer(opened, readers, ServerHandOverLookup(decisions.keyring, session))
         if (permission := answer.permission) is not None:
             trail.record(

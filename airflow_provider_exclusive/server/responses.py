@@ -13,7 +13,7 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError, Configurati
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import audit, callers
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import XComRequest
+from airflow_provider_exclusive.server.callers import LookUp, XComRequest
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +21,21 @@ log = logging.getLogger(__name__)
 @contextmanager
 def http_errors(
     what: str, requested: Coordinate, xcom_request: XComRequest, session: Any, trail: AuditTrail
-) -> Iterator[None]:
+) -> Iterator[LookUp]:
     """
     Answer the request with 403 if the block refuses it, which is recorded, and with 503 if the block fails.
+
+    Yields where the block notes the caller, if it looks it up.
 
     :param what: ``"read"`` or ``"write"``.
     :param session: the database session of the request.
     """
+    look_up = LookUp()
     try:
-        yield
+        yield look_up
     except (AccessDeniedError, ConfigurationError, EnvelopeError) as refused:
         event = audit.DENIED if what == "read" else audit.WRITE_DENIED
-        caller = callers.find_refused_caller(xcom_request.ti_id, session)
+        caller = callers.find_refused_caller(xcom_request.ti_id, session, look_up)
         reason = error_codes.reason_of(refused)
         trail.record(event, caller, requested=requested, reason=reason, method=xcom_request.method)
         forbid(refused)

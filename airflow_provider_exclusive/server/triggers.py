@@ -17,7 +17,7 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.server import callers, decisions, responses
 from airflow_provider_exclusive.server.audit import AuditTrail
-from airflow_provider_exclusive.server.callers import Caller, XComRequest
+from airflow_provider_exclusive.server.callers import Caller, LookUp, XComRequest
 
 
 def create_trigger(trail: AuditTrail) -> Create:
@@ -32,20 +32,21 @@ def _create_trigger(trail: AuditTrail, original: Function) -> Function:
             session, token = arguments["session"], arguments["token"]
             asked = Coordinate(arguments["dag_id"], arguments["run_id"])
             request = XComRequest(token.id, "POST")
-            with responses.http_errors("write", asked, request, session, trail):
-                _check(read_pointer(conf), token.id, session)
+            with responses.http_errors("write", asked, request, session, trail) as look_up:
+                _check(read_pointer(conf), token.id, session, look_up)
         return original(**arguments)
 
     return trigger_dag_run
 
 
-def _check(trigger: TaskIdentity | None, ti_id: UUID, session: Any) -> None:
+def _check(trigger: TaskIdentity | None, ti_id: UUID, session: Any, look_up: LookUp) -> None:
     at = Coordinate.of(trigger, RECORD_KEY) if trigger is not None else Coordinate()
     with callers.borrowed_connection(session) as connection:
         if trigger is None:
             caller, standing = callers.find_caller(ti_id, connection), frozenset[str]()
         else:
             caller, standing = callers.find_writer(ti_id, at, connection)
+    look_up.note(caller)
     check_pointer(trigger, caller)
     # Whoever may not write the record any more must not make a run that looks for it.
     decisions.check_write(caller, at, standing)

@@ -35,7 +35,8 @@ def _create_write(decisions: Decisions, trail: AuditTrail, original: Function) -
         is_ours = is_reference_row(arguments["value"]) or arguments["key"] == RECORD_KEY
         if xcom_request is not None and xcom_request.writer is not None and is_ours:
             requested = Coordinate(*(arguments[name] for name in _COORDINATES))
-            with responses.http_errors("write", requested, xcom_request, arguments["session"], trail):
+            with responses.http_errors("write", requested, xcom_request, arguments["session"], trail) as look_up:
+                look_up.note(xcom_request.writer)
                 arguments["value"] = _accept(decisions, arguments["value"], requested, xcom_request.writer.identity)
         return original(**arguments)
 

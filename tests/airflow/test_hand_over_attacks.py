@@ -11,9 +11,11 @@ from urllib.parse import quote
 import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.utils.session import create_session
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from airflow_provider_exclusive.access import decision
+from airflow_provider_exclusive.compat.execution_api import mint_token
 from airflow_provider_exclusive.exceptions import AccessDeniedError, ExclusiveError
 from airflow_provider_exclusive.execution_time import dag_runs, running_task
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
@@ -21,6 +23,7 @@ from airflow_provider_exclusive.format.canonical import to_base64
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.server import callers
+from airflow_provider_exclusive.server.audit import AuditTrail
 from airflow_provider_exclusive.server.callers import Caller
 from airflow_provider_exclusive.server.decisions import Decisions, Readers
 from airflow_provider_exclusive.server.hand_overs import ServerHandOverLookup
@@ -29,6 +32,7 @@ from tests.airflow.attacks_draw import Case, Draw
 from tests.airflow.attacks_garbage import GARBAGE
 from tests.airflow.attacks_metadata import Rows, own_keyring
 from tests.airflow.attacks_oracle import ALLOWED, expect
+from tests.airflow.attacks_places import CHAIN, Output, Place, Run
 from tests.airflow.attacks_supervisor import Supervisor
 from tests.airflow.attacks_world import FAKES, FAKES_FOR_THE_SERVER, World
 
@@ -177,6 +181,49 @@ def test_the_server_says_the_same_over_http(world, rows):
     table.report()
     assert sum(table.outcomes.values()) >= LEAST_REQUESTS
     assert {name for name in COMMON if not table.outcomes[name]} == set()
+
+
+class TestCostOfARefusal:
+    """What one refused read asks of the database, besides its audit line."""
+
+    @pytest.fixture
+    def asked(self, rows, mocker):
+        """Send a read and return how often it took a connection, and its statements."""
+        from airflow import settings
+        from airflow.api_fastapi.app import create_app
+
+        mocker.patch.object(AuditTrail, "record")
+        counts = Counter()
+        listeners = {"checkout": lambda *_: counts.update(["connections"]),
+                     "before_cursor_execute": lambda *_: counts.update(["statements"])}  # fmt: skip
+        with TestClient(create_app(), raise_server_exceptions=False) as client:
+
+            def ask(reader: Place, output: Output) -> Counter:
+                path = "/".join(quote(part, safe="") for part in (*output.at[:3], output.key))
+                headers = {"Authorization": f"Bearer {mint_token(rows.ids[reader])}"}
+                for name, listener in listeners.items():
+                    event.listen(settings.engine, name, listener)
+                try:
+                    response = client.get(f"/execution/xcoms/{path}", headers=headers)
+                finally:
+                    for name, listener in listeners.items():
+                        event.remove(settings.engine, name, listener)
+                assert denial(response.json()["detail"]["reason"]) == "denied"
+                return counts
+
+            yield ask
+
+    def test_a_reader_outside_the_scope_is_looked_up_once(self, asked):
+        run = Run(CHAIN, "run_0")
+        counts = asked(Place(*run, "stranger"), Output(Place(*run, "source"), "rows"))
+        assert counts["connections"] == 1
+        assert counts["statements"] <= 3
+
+    def test_the_longest_chain_takes_one_connection_more(self, asked):
+        output = Output(Place(CHAIN, "run_0", "source"), "rows")
+        counts = asked(Place(CHAIN, "run_9", "stranger"), output)
+        assert counts["connections"] == 2
+        assert counts["statements"] <= 3 + 2 * decision.LONGEST_CHAIN
 
 
 def verdict(response, row) -> str:

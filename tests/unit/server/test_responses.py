@@ -55,6 +55,22 @@ def test_a_caller_that_cannot_be_looked_up_is_denied_as_well(answer, mocker, tra
     assert len(trail.events) == 1
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_caller_is_looked_up_once(mocker, trail, session, at, consumer, requesting, is_known):
+    def refuse(look_up):
+        look_up.note(callers.Caller(consumer, 1, is_live=True) if is_known else None)
+        raise AccessDeniedError("not you")
+
+    request = requesting(consumer)
+    again = mocker.patch.object(callers, "find_caller", side_effect=AssertionError)
+    session.connection()
+    with pytest.raises(HTTPException), http_errors("read", at, request, session, trail) as look_up:
+        refuse(look_up)
+    assert not again.called
+    assert [caller for _, caller, *_ in trail.events] == [str(consumer) if is_known else None]
+    assert not session.is_connected
+
+
 def test_the_connection_is_returned_before_the_audit_takes_one(answer, mocker, session, trail):
     record = trail.record
     mocker.patch.object(
