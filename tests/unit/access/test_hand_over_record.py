@@ -120,7 +120,7 @@ class TestBounds:
         return replace(HAND_OVER, sources={f"output_{number}": ROWS for number in range(count)})
 
     def test_a_record_of_very_many_outputs_is_not_written(self, keys):
-        with pytest.raises(HandOverError, match=r"'hand_over' hands over 2,000 outputs.* at most 131,072.* in a dict"):
+        with pytest.raises(HandOverError, match=r"'hand_over' hands over 2,000 outputs.* at most 65,536.* in a dict"):
             seal_record(self.many(2_000), producer=TRIGGER, keys=keys)
 
     def test_one_that_somebody_else_sealed_is_not_read(self, keys):
