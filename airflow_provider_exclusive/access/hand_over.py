@@ -24,6 +24,9 @@ RECORD_KEY: Final = "exclusive_hand_over"
 CONF_KEY: Final = "exclusive"
 """The key of the pointer in the ``conf`` of a triggered run."""
 
+MAX_OUTPUTS: Final = 128
+"""Of one hand-over."""
+
 _POINTER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index"})
 _RECORD_FIELDS: Final = frozenset({"dag_id", "run_id", "keys"})
 _SOURCE_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "key", "map_index", "is_exclusive"})
@@ -104,6 +107,8 @@ class HandOver:
         """
         fields = require_fields(record, _RECORD_FIELDS)
         keys = typed(fields["keys"], dict)
+        if len(keys) > MAX_OUTPUTS:
+            raise ValueError("too many outputs")
         return cls(
             trigger=trigger,
             dag_id=string(fields["dag_id"]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
+from airflow_provider_exclusive.access.hand_over import MAX_OUTPUTS, RECORD_KEY, HandOver
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import EnvelopeError, HandOverError
 from airflow_provider_exclusive.format.reference import MAX_INLINE_BYTES, Reference, is_reference_row
@@ -31,11 +31,12 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys) 
     :raises HandOverError: if it names so many outputs that no API server takes it in.
     """
     content = json.dumps(hand_over.to_record()).encode()
-    if len(content) > MAX_RECORD_BYTES:
+    outputs = len(hand_over.sources)
+    if outputs > MAX_OUTPUTS or len(content) > MAX_RECORD_BYTES:
         raise HandOverError(
-            f"{producer.task_id!r} hands over {len(hand_over.sources):,} outputs, whose coordinates are "
-            f"{len(content):,} bytes; expected at most {MAX_RECORD_BYTES:,}. Hand over fewer outputs: let one task "
-            "return them in a dict or a list."
+            f"{producer.task_id!r} hands over {outputs:,} outputs, whose coordinates are {len(content):,} bytes; "
+            f"expected at most {MAX_OUTPUTS} and {MAX_RECORD_BYTES:,}. Hand over fewer outputs: let one task return "
+            "them in a dict or a list."
         )
     reference = Reference(
         producer=producer,
