@@ -12,20 +12,21 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, Source, to_pointer
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, MAX_OUTPUTS, RECORD_KEY, HandOver, Source, to_pointer
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import HandOverError
+from airflow_provider_exclusive.format.fields import MAX_CHARACTERS
 from airflow_provider_exclusive.format.reference import MARKER, MAX_INLINE_BYTES, OBJECT_ID_BYTES, Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import MAX_CLAUSES, MAX_GLOBS, Clause, ConsumerScope
-from benchmarks.stall_airflow import CHILD, LONG, WRITERS, Client, Find, Task, path_of
+from benchmarks.stall_airflow import CHILD, LONG, MAPPED, WRITERS, Client, Find, Task, path_of
 
 MANY_KEYS: Final = 200
 _CHAIN: Final = 7
-_GLOB_CHARACTERS: Final = 240
-_OUTPUTS: Final = (150_000, 20_000, 2_000, *range(400, 0, -10))
-"""Of one hand-over record; as many as the API server takes in."""
+_GLOB_CHARACTERS: Final = 190
+_CONF_CHARACTERS: Final = 1_000_000
+"""Of the conf of each run in a chain, besides the pointer."""
 _KEY_BYTES: Final = 32
 _WRAPPED_BYTES: Final = _KEY_BYTES + 16
 _LONG_KEY: Final = 60_000
@@ -35,14 +36,20 @@ _LONG_KEY: Final = 60_000
 @dataclass(frozen=True)
 class Request:
     """
-    Something to read.
+    Something to ask for.
 
     :param statuses: with which the API server may answer.
+    :param body: what to write; None for a read.
     """
 
     path: str
     by: Task
     statuses: tuple[int, ...] = (HTTPStatus.FORBIDDEN,)
+    body: bytes | None = None
+
+    def send(self, client: Client) -> tuple[int, bytes]:
+        """Return status and body of the answer."""
+        return client.ask("GET" if self.body is None else "POST", self.path, self.by, self.body)
 
 
 Requests = dict[str, list[Request]]
@@ -59,14 +66,14 @@ class Planter:
     keys: ServerDataKeys
 
     def plant(self, *, chain: int = _CHAIN, many: int = MANY_KEYS) -> tuple[Requests, int]:
-        """Return what to ask for, and how many outputs the largest accepted hand-over record names."""
+        """Return what to ask for, and how long the names in the largest accepted hand-over record are."""
         stranger, friend = self.tasks[LONG], self.tasks["friend"]
         globs = [self._push(name, kind, self._scope(number, kind))
                  for number, name in enumerate(WRITERS) for kind in _GLOBS]  # fmt: skip
         full = [self._push(name, "full", self._full_scope()) for name in WRITERS]
         keys = [self._push(WRITERS[0], f"key {number}", ConsumerScope()) for number in range(many)]
         forged = [self._forge(name) for name in WRITERS]
-        child, outputs = self._hand_on(chain)
+        child, characters = self._hand_on(chain)
         requests = {
             "256 globs, refused": [Request(path, stranger) for path in globs],
             "256 globs, prior dates": [Request(f"{path}?include_prior_dates=true", stranger) for path in globs],
@@ -74,9 +81,13 @@ class Planter:
             "64 kB, refused": [Request(path, stranger) for path in full],
             "64 kB, forged": [Request(path, stranger, (HTTPStatus.OK,)) for path in forged],
             "many keys, refused": [Request(path, stranger) for path in keys],
+            f"list of {MAPPED}": self._list(),
             f"handed on {chain} times": [Request(path, child) for path in globs],
+            "odd coordinates": [Request(path + odd, stranger, _REFUSED) for path in globs for odd in _ODD],
+            "foreign write": [Request(path, stranger, body=b'"mine now"') for path in globs],
+            "letter of 64 kB": [self._letter(name) for name in WRITERS],
         }
-        return requests, outputs
+        return requests, characters
 
     def _push(self, name: str, key: str, scope: ConsumerScope) -> str:
         task = self.tasks[name]
@@ -93,6 +104,21 @@ class Planter:
         _require(self.client.push(task, "forged", row), HTTPStatus.CREATED, f"'forged' of {name}")
         return path_of(task.identity, "forged")
 
+    def _letter(self, name: str) -> Request:
+        """Return the push of a row as large as a row may be, with a sealed key that does not open."""
+        task = self.tasks[name]
+        sealed = self.keys.protect(b"k" * _KEY_BYTES, a_reference(task.identity, "letter", self._full_scope()))
+        row = sealed.to_row()
+        row[MARKER] = row[MARKER].replace("msgpack", "another")
+        return Request(path_of(task.identity, "letter"), task, body=json.dumps(row).encode())
+
+    def _list(self) -> list[Request]:
+        """Let every instance of the mapped task push, and return reads of all that they pushed."""
+        for number in range(MAPPED):
+            self._push(f"mapped[{number}]", "listed", self._scope(number, "both"))
+        path = path_of(self.tasks["mapped[0]"].identity, "listed").partition("?")[0]
+        return [Request(f"{path}/slice{query}", self.tasks[LONG]) for query in ("", "?start=-1&step=-1")]
+
     def _scope(self, number: int, kind: str) -> ConsumerScope:
         """Return a scope of as many globs as are allowed, none of which is in another, and none matches."""
         dag_id = self.tasks[LONG].identity.dag_id
@@ -107,25 +133,26 @@ class Planter:
         return ConsumerScope((*[other] * (MAX_CLAUSES - 1), Clause(friend.dag_id, "friend", None)))
 
     def _hand_on(self, steps: int) -> tuple[Task, int]:
-        """Hand every output on from run to run; return the reader in the last run, and the outputs in each record."""
+        """Hand every output on from run to run; return the reader in the last run, and how long each name is."""
         trigger = self.tasks[LONG]
-        outputs = next((most for most in _OUTPUTS if self._push_record(trigger, "1", most)), 0)
+        characters = next(most for most in range(MAX_CHARACTERS, 0, -10) if self._push_record(trigger, "1", most))
         for step in range(1, steps + 1):
-            if step > 1:
-                self._push_record(trigger, str(step), outputs)
-            body = json.dumps({"conf": {CONF_KEY: to_pointer(trigger.identity)}}).encode()
+            if step > 1 and not self._push_record(trigger, str(step), characters):
+                raise SystemExit(f"The API server refused hand-over record {step}.")
+            conf = {CONF_KEY: to_pointer(trigger.identity), "other": "A" * _CONF_CHARACTERS}
+            body = json.dumps({"conf": conf}).encode()
             status, answer = self.client.ask("POST", f"/dag-runs/{CHILD}/{step}", trigger, body)
             _require(status, HTTPStatus.NO_CONTENT, f"run {step}: {answer[:200]!r}")
             trigger = self.find(CHILD, str(step))[LONG]
-        return trigger, outputs
+        return trigger, characters
 
-    def _push_record(self, trigger: Task, run_id: str, outputs: int) -> bool:
-        named = [(name, kind) for name in WRITERS for kind in _GLOBS]
+    def _push_record(self, trigger: Task, run_id: str, characters: int) -> bool:
+        """Push as many outputs as one may hand over, and return whether names of this length are taken in."""
+        asked = [(name, kind) for name in WRITERS for kind in _GLOBS]
+        named = [*[(LONG, "none")] * (MAX_OUTPUTS - len(asked)), *asked]  # those that are asked for come last
         sources = {
-            f"{number}": Source(_coordinate(self.tasks[name].identity, kind), is_exclusive=True)
-            for number in range(outputs)
-            # Those that are asked for come last.
-            for name, kind in [named[number % len(named)] if number >= outputs - len(named) else (LONG, "none")]
+            f"{number:0{characters}}": Source(_coordinate(self.tasks[name].identity, kind), is_exclusive=True)
+            for number, (name, kind) in enumerate(named)
         }
         record = HandOver(trigger.identity, CHILD, run_id, sources)
         try:
@@ -135,6 +162,8 @@ class Planter:
         return self.client.push(trigger, RECORD_KEY, row) == HTTPStatus.CREATED
 
 
+_REFUSED: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+_ODD: Final = ("?map_index=0", "?map_index=-2", "?map_index=x", "?offset=0", "/item/0", "/item/9", "%2Fslice", "/slice")
 _GLOBS: Final = {"stars": "*a", "questions": "*a?", "long": "*" + "a" * 60 + "b", "both": "*?a?"}
 
 

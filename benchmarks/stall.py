@@ -94,7 +94,7 @@ def read_until(address: tuple[str, int], requests: Requests, pause: float, deadl
     while time.time() < deadline:
         request = draw.choice(draw.choice(kinds))
         try:
-            status, _ = client.ask("GET", request.path, request.by)
+            status, _ = request.send(client)
         except OSError:
             status = 0
         found[status] += 1
@@ -138,7 +138,7 @@ def measure_load(
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             begin = time.perf_counter()
-            status, _ = client.ask("GET", honest.path, honest.by)
+            status, _ = honest.send(client)
             pulls.append((time.perf_counter() - begin) * 1000)
             if status not in honest.statuses:
                 raise SystemExit(f"The honest pull was answered {status}.")
@@ -156,7 +156,7 @@ def measure_alone(world: Hardened, requests: Requests, times: int = _ALONE) -> d
         for number in range(times):
             request = asked[number % len(asked)]
             begin = time.perf_counter()
-            status, answer = client.ask("GET", request.path, request.by)
+            status, answer = request.send(client)
             found.append((time.perf_counter() - begin) * 1000)
             if status not in request.statuses:
                 raise SystemExit(f"{kind}: the API server answered {status}: {answer[:300]!r}")
@@ -167,8 +167,8 @@ def measure_alone(world: Hardened, requests: Requests, times: int = _ALONE) -> d
 def measure_stall(world: Hardened, tasks: dict[str, Task], options: Options, say: Callable[[str], None]) -> list[Load]:
     """Print what each kind of read costs, measure every phase, and print the table."""
     planter = Planter(Client(world.address), tasks, world.find, ServerDataKeys(world.public_key))
-    hostile, outputs = planter.plant()
-    say(f"planted; the largest hand-over record that was taken in names {outputs:,} outputs")
+    hostile, characters = planter.plant()
+    say(f"planted; the names in each hand-over record have {characters} characters")
     path = path_of(tasks["plain"].identity, "return_value")
     honest = Request(path, tasks["honest"], (200,))
     plain = {"plain": [Request(path, tasks[name], (200,)) for name in (*WRITERS, LONG)]}

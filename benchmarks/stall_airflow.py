@@ -34,6 +34,8 @@ CHILD: Final = "c"
 LONG: Final = "a" * 240
 """The task that reads in vain and triggers: a glob takes as long as the id that it is compared with."""
 WRITERS: Final = tuple(f"w{number}" for number in range(8))
+MAPPED: Final = 8
+"""How many instances the task has whose outputs are read as a list."""
 _TOKEN_SECONDS: Final = 7200
 _DAGS: Final = f"""
 import datetime
@@ -47,7 +49,8 @@ def a_task(name, value=None):
 @dag(schedule=None, start_date=datetime.datetime(2023, 1, 1))
 def {DAG_ID}():
     a_task("plain", "x" * 64)
-    for name in ["honest", "friend", "mapped", "{LONG}", {", ".join(map(repr, WRITERS))}]: a_task(name)
+    task(lambda number: None).override(task_id="mapped").expand(number=list(range({MAPPED})))
+    for name in ["honest", "friend", "{LONG}", {", ".join(map(repr, WRITERS))}]: a_task(name)
 
 @dag(schedule=None, start_date=datetime.datetime(2023, 1, 1))
 def {CHILD}():
@@ -71,7 +74,7 @@ class Task:
 
 
 Find = Callable[[str, str], dict[str, Task]]
-"""Returns the task instances of a run of a Dag, by task id, all of them running."""
+"""Returns the task instances of a run of a Dag, by task id and map index, all of them running."""
 
 
 class Client:
@@ -103,7 +106,8 @@ class Client:
 def path_of(of: TaskIdentity, key: str) -> str:
     """Return the path of an XCom."""
     parts = (of.dag_id, of.run_id, of.task_id, key)
-    return "/xcoms/" + "/".join(quote(part, safe="") for part in parts)
+    query = f"?map_index={of.map_index}" if of.map_index >= 0 else ""
+    return "/xcoms/" + "/".join(quote(part, safe="") for part in parts) + query
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ def find_tasks(dag_id: str, run_id: str) -> dict[str, Task]:
         for one in session.scalars(select(TaskInstance).where(*of_run)):
             one.state = "running"
             identity = TaskIdentity(dag_id, run_id, one.task_id, one.map_index, str(one.id))
-            tasks[one.task_id] = Task(identity, mint_token(one.id))
+            index = f"[{one.map_index}]" if one.map_index >= 0 else ""
+            tasks[f"{one.task_id}{index}"] = Task(identity, mint_token(one.id))
     return tasks
 
 
