@@ -4,7 +4,8 @@ The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_
 Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. The
 overrides of ``set`` and, for 3.4, of ``_send_set`` translate refusals and keep the map index. The overrides of
 ``get_one`` and ``get_all`` know the requested coordinate; the hooks do not. While one of these runs, the hooks return
-the raw row, and the override then opens it.
+the raw row, and the override then opens it. For an item of a lazy sequence,
+:mod:`~airflow_provider_exclusive.xcom.lazy_sequences` knows the coordinate.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import server_refusals
 from airflow_provider_exclusive.scopes.identity import Coordinate
-from airflow_provider_exclusive.xcom import declared, pull, push
+from airflow_provider_exclusive.xcom import declared, lazy_sequences, pull, push
 from airflow_provider_exclusive.xcom.preload import preload_before_forks
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
@@ -35,6 +36,7 @@ _setting: ContextVar[int | None] = ContextVar("exclusive_setting", default=None)
 
 
 preload_before_forks()
+lazy_sequences.attach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +126,12 @@ class ExclusiveXComBackend(BaseXCom):
     @staticmethod
     def deserialize_value(result: Any) -> Any:
         """Return the value of a row (Airflow 3.3)."""
-        if _returns_raw_rows.get():
-            return _Row(result.value)
-        return pull.pull([result.value], None)[0]
+        return _value_of(result.value)
 
     @classmethod
     def load_value(cls, stored: Any) -> Any:
         """Return the value of a row (Airflow 3.4)."""
-        if _returns_raw_rows.get():
-            return _Row(stored)
-        return pull.pull([stored], None)[0]
+        return _value_of(stored)
 
     @classmethod
     def get_one(cls, **kwargs: Any) -> Any:
@@ -191,6 +189,10 @@ class ExclusiveXComBackend(BaseXCom):
         """Remove the payload of a row that is being deleted; never raises."""
         if (target := _deleting.get()) is not None:
             push.purge(xcom.value, target)
+
+
+def _value_of(row: Any) -> Any:
+    return _Row(row) if _returns_raw_rows.get() else pull.pull([row], lazy_sequences.requested())[0]
 
 
 def _requested_one(query: Mapping[str, Any]) -> Coordinate:

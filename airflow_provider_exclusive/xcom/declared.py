@@ -45,7 +45,7 @@ def exclusive_producer(requested: Coordinate | None, running: RunningTask | None
     """
     Return the exclusive task whose output is asked for, or None if that may be a plain one.
 
-    :param requested: the coordinate asked for, or None for an item of a lazy sequence, of which Airflow says nothing.
+    :param requested: the coordinate asked for; None if it is unknown, as it may be for an item of a lazy sequence.
     """
     if requested is not None and requested.key == RECORD_KEY:
         return requested.task_id

@@ -35,7 +35,7 @@ def pull(rows: Sequence[Any], requested: Coordinate | None) -> list[Any]:
     """
     Return the values of ``rows``, opening those that are references.
 
-    :param requested: the requested coordinate; None for an item of a lazy sequence, where Airflow does not name it.
+    :param requested: the requested coordinate; None if it is unknown, as it may be for an item of a lazy sequence.
     :raises AccessDeniedError: if this process's task may not read one of them.
     :raises ExclusiveError: if one cannot be opened, or does not belong at that coordinate.
     """

@@ -345,6 +345,32 @@ def test_an_item_of_a_lazy_sequence_from_another_run_is_refused():
     reader.refused(EnvelopeError, "copied")
 
 
+def test_an_item_of_a_lazy_sequence_from_another_task_is_refused():
+    caught = []
+    with a_dag() as dag:
+
+        @exclusive_task
+        def extract(x):
+            return x
+
+        @exclusive_task(consumers=["reader"])
+        def other():
+            return "another secret"
+
+        @task
+        def reader(values, ti=None):
+            write_row(ti.dag_id, ti.run_id, "extract", rows_of(ti)["other", -1, "return_value"], map_index=1)
+            for read in (lambda: values[1], lambda: values[0:2], lambda: list(values)):
+                with pytest.raises(EnvelopeError, match="copied there") as refusal:
+                    read()
+                caught.append(refusal)
+
+        other() >> reader(extract.expand(x=[1, 2]))
+
+    assert Run(dag).state == "success"
+    assert len(caught) == 3
+
+
 @pytest.mark.parametrize("reader_kind", [BY_GET_ALL, BY_GET_ONE], ids=["get_all", "get_one"])
 def test_a_planted_null_is_refused(reader_kind):
     reader = reader_kind(before=lambda ti: write_row(ti.dag_id, ti.run_id, "extract", None))
