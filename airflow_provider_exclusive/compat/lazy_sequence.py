@@ -10,21 +10,25 @@ from airflow_provider_exclusive.scopes.identity import Coordinate
 _FIELDS: Final = ("_xcom_arg", "_ti")
 
 
-def replace_reads(*, get_item: Create) -> None:
+def replace_reads(*, iterate: Create, get_item: Create) -> None:
     """
-    Replace the function by which a task reads a lazy sequence.
+    Replace the functions by which a task reads a lazy sequence.
 
     Guarded by row 3 of ``docs/airflow-facts.md``.
 
+    :param iterate: for ``__iter__``.
     :param get_item: for ``__getitem__``, which Airflow's own iterator calls for each item.
-    :raises UnsupportedAirflowError: if it is not as expected; then it is not replaced.
+    :raises UnsupportedAirflowError: if one of them is not as expected; then none is replaced.
     """
     from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
     if not all(hasattr(LazyXComSequence, field) for field in _FIELDS):
         module = f"{LazyXComSequence.__module__}.{LazyXComSequence.__qualname__}"
         raise UnsupportedAirflowError(f"{module}({', '.join(_FIELDS)})", found=None)
-    replace_functions(LazyXComSequence, {"__getitem__": Replacement(get_item, ("self", "key"))})
+    replace_functions(
+        LazyXComSequence,
+        {"__iter__": Replacement(iterate, ("self",)), "__getitem__": Replacement(get_item, ("self", "key"))},
+    )
 
 
 def coordinate_of(sequence: Any) -> Coordinate:

@@ -4,8 +4,8 @@ The XCom backend: Airflow's hooks as thin adapters onto :mod:`~airflow_provider_
 Airflow 3.3 calls ``serialize_value`` and ``deserialize_value``; 3.4 prefers ``store_value`` and ``load_value``. The
 overrides of ``set`` and, for 3.4, of ``_send_set`` translate refusals and keep the map index. The overrides of
 ``get_one`` and ``get_all`` know the requested coordinate; the hooks do not. While one of these runs, the hooks return
-the raw row, and the override then opens it. For an item of a lazy sequence,
-:mod:`~airflow_provider_exclusive.xcom.lazy_sequences` knows the coordinate.
+the raw row, and the override then opens it. For lazy sequences,
+:mod:`~airflow_provider_exclusive.xcom.lazy_sequences` does the same.
 """
 
 from __future__ import annotations
@@ -14,54 +14,26 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_exclusive.compat.task_runner import has_supervisor
-from airflow_provider_exclusive.exceptions import AccessDeniedError
 from airflow_provider_exclusive.execution_time import running_task
 from airflow_provider_exclusive.execution_time.failures import server_refusals
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.xcom import declared, lazy_sequences, pull, push
 from airflow_provider_exclusive.xcom.preload import preload_before_forks
+from airflow_provider_exclusive.xcom.rows import Row, are_raw, raw_rows
 
 _QUERY_OF_ALL: Final = frozenset({"key", "dag_id", "task_id", "run_id", "include_prior_dates"})
 
-_returns_raw_rows: ContextVar[bool] = ContextVar("exclusive_returns_raw_rows", default=False)
 _deleting: ContextVar[Coordinate | None] = ContextVar("exclusive_deleting", default=None)
 _setting: ContextVar[int | None] = ContextVar("exclusive_setting", default=None)
 """The map index that ``set`` was given: Airflow 3.4 does not tell it to ``store_value``."""
 
 
 preload_before_forks()
-lazy_sequences.attach()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row as the metadata database holds it; the type distinguishes it from a value."""
-
-    content: Any
-
-
-@contextmanager
-def _raw_rows() -> Iterator[None]:
-    token = _returns_raw_rows.set(True)
-    try:
-        with server_refusals():
-            yield
-    except ImportError as missing:
-        if has_supervisor():
-            raise
-        raise AccessDeniedError(
-            "An XCom was requested where no task runs. Request it in a task. In a test, pass the run that dag.test() "
-            "returned to airflow_provider_exclusive.testing.result_of.",
-            reason="unknown-reader",
-        ) from missing
-    finally:
-        _returns_raw_rows.reset(token)
 
 
 @contextmanager
@@ -136,26 +108,26 @@ class ExclusiveXComBackend(BaseXCom):
     @classmethod
     def get_one(cls, **kwargs: Any) -> Any:
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_one`."""
-        with _raw_rows():
+        with raw_rows():
             found = super().get_one(**kwargs)
         return cls._open_one(found, kwargs)
 
     @classmethod
     async def aget_one(cls, **kwargs: Any) -> Any:
         """Return one value; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_one`."""
-        with _raw_rows():
+        with raw_rows():
             found = await super().aget_one(**kwargs)
         return await asyncio.to_thread(cls._open_one, found, kwargs)
 
     @classmethod
     def _open_one(cls, found: Any, query: Mapping[str, Any]) -> Any:
         requested = _requested_one(query)
-        if isinstance(found, _Row):
+        if isinstance(found, Row):
             return pull.pull([found.content], requested)[0]
         if declared.expects_reference(requested, running_task.current()):
             # Airflow returns None for a missing row and for one that holds null, which no exclusive task writes.
             where = {name: value for name, value in query.items() if name in _QUERY_OF_ALL}
-            with _raw_rows():
+            with raw_rows():
                 rows = super().get_all(**where) or []
             pull.pull([row.content for row in rows if row.content is None], requested)
         return None
@@ -163,14 +135,14 @@ class ExclusiveXComBackend(BaseXCom):
     @classmethod
     def get_all(cls, **kwargs: Any) -> Any:
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.get_all`."""
-        with _raw_rows():
+        with raw_rows():
             found = super().get_all(**kwargs)
         return _open_all(found, _requested_all(kwargs))
 
     @classmethod
     async def aget_all(cls, **kwargs: Any) -> Any:
         """Return the values of all map indexes; see :meth:`airflow.sdk.bases.xcom.BaseXCom.aget_all`."""
-        with _raw_rows():
+        with raw_rows():
             found = await super().aget_all(**kwargs)
         return await asyncio.to_thread(_open_all, found, _requested_all(kwargs))
 
@@ -192,7 +164,7 @@ class ExclusiveXComBackend(BaseXCom):
 
 
 def _value_of(row: Any) -> Any:
-    return _Row(row) if _returns_raw_rows.get() else pull.pull([row], lazy_sequences.requested())[0]
+    return Row(row) if are_raw() else pull.pull([row], lazy_sequences.requested())[0]
 
 
 def _requested_one(query: Mapping[str, Any]) -> Coordinate:
@@ -222,3 +194,6 @@ def _locate(coordinate: Any, key: str) -> Coordinate:
     is_own = running is not None and str(coordinate.ti_id) == running.identity.ti_id
     map_index = running.identity.map_index if running is not None and is_own else None
     return Coordinate(coordinate.dag_id, coordinate.run_id, coordinate.task_id, map_index, key)
+
+
+lazy_sequences.attach(ExclusiveXComBackend)
