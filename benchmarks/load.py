@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load_probe
-from benchmarks.load_probe import PHASES
+from benchmarks.load_probe import PHASES, WALKS
 from benchmarks.plan import Plan
 from benchmarks.probe import SIDES
 from benchmarks.results import in_ms
@@ -63,6 +63,8 @@ def measure_mapped(bench: Bench, plan: Plan) -> dict[str, Any]:
         figures[size] = {name: in_ms(values) for name, values in seconds.items()} | {"requests_to_redis": requests}
         medians = {side: figures[size][side]["median"] for side in SIDES}
         bench.say(f"({bench.letter}) {plan.mapped} mapped values of {size} B: {_said(medians)} ms")
+        walks = {side: figures[size][walk]["median"] for side, walk in WALKS.items()}
+        bench.say(f"({bench.letter}) {plan.mapped} mapped values of {size} B, one by one: {_said(walks)} ms")
     return figures
 
 

@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
+from unittest.mock import patch
 
 from benchmarks.floor import Wire
 from benchmarks.payloads import PAYLOADS, Payload, same
@@ -91,6 +93,16 @@ class Task:
     def pull_all(self, side: str, key: str, *, task_id: str) -> Any:
         """Pull the values of all map indexes with one of them, as ``xcom_pull(task_ids=…)`` does."""
         return backend(side).get_all(key=key, dag_id=self.dag_id, run_id=self.run_id, task_id=task_id)
+
+    def walk(self, side: str, key: str, *, task_id: str) -> list[Any]:
+        """Return the values of all map indexes as ``for value in values:`` delivers them to a task."""
+        from airflow.sdk.execution_time import xcom
+        from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
+
+        output: Any = SimpleNamespace(operator=SimpleNamespace(dag_id=self.dag_id, task_id=task_id), key=key)
+        this: Any = SimpleNamespace(run_id=self.run_id)
+        with patch.object(xcom, "XCom", backend(side)):
+            return [*iter(LazyXComSequence(xcom_arg=output, ti=this))]
 
     def leave(self, name: str, measured: Mapping[str, Any]) -> None:
         """Write a result file atomically: a reader sees all of it or nothing."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.goals import Goal, judge
+from benchmarks.load_probe import WALKS
 from benchmarks.payloads import PAYLOADS
 from benchmarks.probe import OWN, SIDES, THEIRS
 from benchmarks.results import DIRECTIONS, medians
@@ -118,8 +119,8 @@ def _mapped(figures: Mapping[str, Any]) -> Iterator[Pair]:
     count = figures["mapped"]["count"]
     for size, found in ((size, found) for size, found in figures["mapped"].items() if size != "count"):
         yield Pair(f"{count} of {size} B, all at once", found[OWN]["median"], found[THEIRS]["median"])
-        one_by_one = found["own, one by one"]["median"]
-        yield Pair(f"{count} of {size} B, own one by one", one_by_one, found[THEIRS]["median"])
+        own, theirs = (found[walk]["median"] for walk in WALKS.values())
+        yield Pair(f"{count} of {size} B, one by one", own, theirs)
 
 
 def _pairs(title: str, pairs: Iterator[Pair]) -> Table:
