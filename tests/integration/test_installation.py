@@ -137,6 +137,11 @@ class TestImports:
         assert "definitions" in rooms
         assert rooms & {"store", "storage", "codecs", "crypto", "hooks", "xcom"} == set()
 
+    def test_only_the_api_server_loads_the_server(self, without_backend):
+        loaded = loaded_after("import airflow_provider_exclusive.plugins.exclusive", without_backend)
+        assert "airflow_provider_exclusive.plugins.exclusive" in loaded
+        assert [name for name in loaded if name.startswith("airflow_provider_exclusive.server")] == []
+
 
 def loaded_after(program, environment):
     return set(

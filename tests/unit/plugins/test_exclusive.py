@@ -1,18 +1,9 @@
-"""What the plugin registers with Airflow, and that it brings no server into other components."""
+"""What the plugin registers with Airflow."""
 
 from __future__ import annotations
 
 from airflow_provider_exclusive.plugins.exclusive import ExclusivePlugin, create_middleware
 from airflow_provider_exclusive.server import middleware
-from tests.programs import output_of
-
-
-def test_only_the_api_server_loads_the_server():
-    code = (
-        "import sys, airflow_provider_exclusive.plugins.exclusive\n"
-        "print([name for name in sys.modules if name.startswith('airflow_provider_exclusive.server')])"
-    )
-    assert output_of(code).strip() == "[]"
 
 
 def test_one_middleware_is_registered():
