@@ -26,6 +26,8 @@ export UV_SYSTEM_CERTS ?= 1
 # No Airflow of the developer's own may be touched, and no source tree may come before the installed package.
 export AIRFLOW_HOME := $(CURDIR)/build/airflow-home
 unexport PYTHONPATH
+# Without compiled files every test process rewrites the assertions of all test modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
