@@ -71,7 +71,7 @@ budgets: $(VENV)/.development ## the length of modules and functions; prints the
 integration: $(VENV)/.development servers ## the tests with real servers and a real Airflow, against the built wheel
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
 	cp -R pyproject.toml README.md docs stack demo example_dags benchmarks tests build/wheel-tests/
-	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile tests/airflow
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/airflow
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
 
 # matplotlib and what it needs are not in the lock files: only this target draws.
