@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 # Each of these keeps one process busy for longer than half of the other files together.
 _STARTED_FIRST = ("test_decision_table.py", "test_hand_over_attacks.py")
@@ -39,6 +41,14 @@ os.environ |= {
 
 
 (_HOME / "dags").mkdir()
+
+
+@event.listens_for(Engine, "connect")
+def _do_not_wait_for_the_disk(connection, _) -> None:
+    """Nothing here has to survive a crash; every database of these tests is SQLite."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.close()
 
 
 def pytest_collection_modifyitems(items) -> None:
