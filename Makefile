@@ -72,7 +72,7 @@ integration: $(VENV)/.development servers ## the tests with real servers and a r
 	rm -rf build/wheel-tests && mkdir -p build/wheel-tests
 	cp -R pyproject.toml README.md docs stack demo example_dags benchmarks tests build/wheel-tests/
 	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/airflow
-	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest tests/integration
+	cd build/wheel-tests && EXCLUSIVE_TEST_WHEEL=1 $(BIN)/python -m pytest -n auto tests/integration
 
 # matplotlib and what it needs are not in the lock files: only this target draws.
 bench: $(VENV)/.development servers ## measure this backend and others beside Airflow's own (half an hour) [QUICK=1: 3 minutes]

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from stack.airflow import AirflowStack
 from stack.environment import airflow_environment, exclusive_options
@@ -36,6 +37,19 @@ from stack.postgres import postgres_server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "example_dags"
+
+
+class FolderScheduling(LoadScopeScheduling):
+    """Gives all tests of a folder to one process, because they share an Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+# Marks for `--dist loadgroup` would do the same, but xdist 3.8 does not see them under pytest 9.2.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log) -> FolderScheduling:
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
