@@ -67,9 +67,14 @@ def json_codec():
 
 @pytest.fixture
 def make_store(driver, ring, json_codec):
-    def make(**settings):
-        keys = LocalDataKeys(settings.pop("keyring", ring))
-        defaults = {"driver": driver, "keys": keys, "codecs": CodecRegistry([json_codec]), "clock": lambda: NOW}
+    def make(*, driver=driver, keyring=ring, **settings):
+        keys = LocalDataKeys(keyring)
+        defaults = {
+            "open_driver": lambda: driver,
+            "keys": keys,
+            "codecs": CodecRegistry([json_codec]),
+            "clock": lambda: NOW,
+        }
         return ExclusiveStore(**(defaults | settings))
 
     return make

@@ -20,6 +20,7 @@ from airflow_provider_exclusive.crypto.sealing import TAG_BYTES
 from airflow_provider_exclusive.exceptions import (
     AccessDeniedError,
     CodecError,
+    ConfigurationError,
     EnvelopeError,
     ExclusiveError,
     InvalidScopeError,
@@ -122,6 +123,16 @@ def test_inline_values_ask_no_driver(recording, put, consumer, events):
     reference = put(into=replace(recording, inline_bytes=1000))
     assert recording.get(reference, reader=consumer) == "a value"
     assert events == ["wrap", "unwrap"]
+
+
+def test_a_store_that_is_not_set_up_keeps_small_values(make_store, put, consumer):
+    def open_driver():
+        raise ConfigurationError("there is no connection")
+
+    store = replace(make_store(inline_bytes=1000), open_driver=open_driver)
+    assert store.get(put(into=store), reader=consumer) == "a value"
+    with pytest.raises(ConfigurationError, match="there is no connection"):
+        put("x" * 1000, into=store)
 
 
 # --- a store in trouble
@@ -268,7 +279,7 @@ def test_a_value_that_expires_while_it_is_read_says_so(make_store, put, consumer
     now = [early.clock()]
     reference = put(into=early)
     with pytest.raises(PayloadNotFoundError, match="expired at"):
-        replace(early, driver=Expiring(), clock=lambda: now[-1]).get(reference, reader=consumer)
+        replace(early, open_driver=Expiring, clock=lambda: now[-1]).get(reference, reader=consumer)
 
 
 def test_inline_values_and_those_without_a_limit_do_not_expire(make_store, put):

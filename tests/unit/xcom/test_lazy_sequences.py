@@ -20,7 +20,9 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComIterator, LazyXComS
 from airflow_provider_exclusive.compat.replace import original_of
 from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeError, PayloadNotFoundError
 from airflow_provider_exclusive.execution_time import redaction
+from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.store import object_key_of
 from airflow_provider_exclusive.xcom import lazy_sequences, pull
 from airflow_provider_exclusive.xcom.backend import ExclusiveXComBackend
 from airflow_provider_exclusive.xcom.lazy_sequences import SliceIterator
@@ -188,7 +190,7 @@ class TestRefusals:
         assert isinstance(error, EnvelopeError)
 
     def test_a_lost_payload_ends_the_walk_after_those_before(self, extracts, supervisor, driver):
-        driver.delete(supervisor.rows[6]["at"].removeprefix("memory:"))
+        driver.delete(object_key_of(Reference.from_row(supervisor.rows[6])))
         walk = iter(extracts)
 
         for _ in range(2):  # another call looks for the same item again

@@ -45,10 +45,11 @@ ERRORS = {
     "no key at all": ({"core.fernet_key": ""}, "keys.source"),
     "the placeholder of a fernet key": ({"core.fernet_key": "{FERNET_KEY}"}, "keys.source"),
     "a store with a password in its URL": ({"storage": "s3://user:secret@bucket/x"}, "store.driver"),
+    "larger values than a row holds": ({"inline_bytes": "65537"}, "settings.options"),
     "a Redis URL as storage": ({"storage": "redis://host:6379"}, "store.driver"),
 }
 WARNINGS = {
-    "large values in the metadata database": ({"inline_bytes": "100000"}, "settings.inline_bytes"),
+    "large values in the metadata database": ({"inline_bytes": "65536"}, "settings.inline_bytes"),
     "a life shorter than a run": ({"ttl_seconds": "60"}, "settings.ttl_seconds"),
     "a life without end": ({"ttl_seconds": "0"}, "settings.ttl_seconds"),
     "no parse check": ({"parse_check": "off"}, "settings.parse_check"),
