@@ -4,6 +4,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 
+import hypothesis
 import pytest
 
 from airflow_provider_exclusive.codecs.base import Codec, CodecRegistry
@@ -13,6 +14,10 @@ from airflow_provider_exclusive.scopes.identity import TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
 from airflow_provider_exclusive.store import ExclusiveStore
 from tests.fakes import InMemoryDriver
+
+# A deadline would be a timed assertion: on a busy machine it fails whatever the code does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
