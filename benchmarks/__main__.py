@@ -51,7 +51,12 @@ def _parts(plan: Plan, *, is_last: bool) -> dict[str, Callable[[Bench, Plan], An
         "first": latency.measure_first,
     }
     if is_last and plan.with_load:
-        parts |= {"readers": load.measure_readers, "mix": load.measure_mix, "mapped": load.measure_mapped}
+        parts |= {
+            "scalars": load.measure_scalars,
+            "readers": load.measure_readers,
+            "mix": load.measure_mix,
+            "mapped": load.measure_mapped,
+        }
     return parts
 
 

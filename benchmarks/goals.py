@@ -20,7 +20,7 @@ _FASTER: Final = {
     "push": {"floats": 30, "mixed": 30, "rows": 20, "text-10m": 9, "text-1m": 3.5},
     "pull": {"floats": 50, "mixed": 20, "rows": 16, "text-10m": 7.5, "text-1m": 2.7},
 }
-_MOST_OF_OWN: Final = 1.1
+_MOST_OF_OWN: Final = 1.05
 _MOST_OF_OWN_PLAIN: Final = 1.03
 _MOST_OF_FLOOR: Final = 1.5
 _MOST_OF_PLAIN_REDIS: Final = 1.1
@@ -28,7 +28,8 @@ _LEAST_OVER_FILES: Final = 2.5
 _FLOOR_FROM_BYTES: Final = 900_000
 _MOST_FIRST_MS: Final = 60
 _MOST_PEAK: Final = 2.2
-_LEAST_MAPPED: Final = 10
+_MOST_MAPPED: Final = {"64": 2.5, "2048": 1.5}
+_MOST_SCALARS: Final = 2.0
 _LEAST_WALKED: Final = 5
 _BATCH: Final = 200
 _LEAST_SMALLER: Final = 35
@@ -121,6 +122,8 @@ def _first(first: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def _load(figures: Mapping[str, Any]) -> Iterator[Goal]:
+    grown = figures["scalars"]["table_bytes"]
+    yield _at_most("metadata bytes of twenty integers, this / own", grown[THEIRS] / max(grown[OWN], 1), _MOST_SCALARS)
     grown = figures["mix"]["table_bytes"]
     yield _at_least("metadata bytes of the mix, own / this", grown[OWN] / max(grown[THEIRS], 1), _LEAST_SMALLER)
     for count, rates in figures["readers"].items():
@@ -128,14 +131,14 @@ def _load(figures: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def _mapped(mapped: Mapping[str, Any]) -> Iterator[Goal]:
-    count = mapped["count"]
-    for size, found in ((size, found) for size, found in mapped.items() if size != "count"):
-        ratio = found[OWN]["median"] / found[THEIRS]["median"]
-        yield _at_least(f"{count} mapped values of {size} B, own all at once / this", ratio, _LEAST_MAPPED)
-        own, theirs = (found[walk]["median"] for walk in WALKS.values())
-        yield _at_least(f"{count} mapped values of {size} B, own one by one / this", own / theirs, _LEAST_WALKED)
+    for count, size, found in ((count, size, found) for count, one in mapped.items() for size, found in one.items()):
+        what = f"{count} mapped values of {size} B"
+        yield _at_most(f"{what}, this / own", found[THEIRS]["median"] / found[OWN]["median"], _MOST_MAPPED[size])
+        own, theirs = (found.get(walk, {}).get("median") for walk in WALKS.values())
+        if own and theirs:
+            yield _at_least(f"{what}, one by one, own / this", own / theirs, _LEAST_WALKED)
         requests = found["requests_to_redis"]
-        yield _at_most(f"requests to Redis for {count} values of {size} B", requests, math.ceil(count / _BATCH))
+        yield _at_most(f"{what}, requests to Redis", requests, math.ceil(int(count) / _BATCH))
 
 
 def _of_own(found: Mapping[str, Any], what: str) -> float | None:

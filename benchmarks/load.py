@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load_probe
-from benchmarks.load_probe import PHASES, WALKS
+from benchmarks.load_probe import PHASES, SCALARS, WALKS
 from benchmarks.plan import Plan
 from benchmarks.probe import SIDES
 from benchmarks.results import in_ms
@@ -40,7 +40,7 @@ def measure_mix(bench: Bench, plan: Plan) -> dict[str, Any]:
     for number, (dag_id, runs) in enumerate(_batches(plan)):
         for side in SIDES:
             before = _table_bytes(bench)
-            rate = _run_mix(bench, dag_id, f"{side}-{number}", side, runs)
+            rate = _run(bench, dag_id, f"mix-{side}-{number}", side, runs)
             growth[side] += _table_bytes(bench) - before
             if dag_id == _WHOLE_MIX:
                 rates.setdefault(str(runs), {})[side] = rate
@@ -49,28 +49,47 @@ def measure_mix(bench: Bench, plan: Plan) -> dict[str, Any]:
     return {"runs": done, "tasks_per_second": rates, "table_bytes": growth}
 
 
+def measure_scalars(bench: Bench, plan: Plan) -> dict[str, Any]:
+    """Return how much the XCom table grows on each side, indexes included, and the bytes in the row of one integer."""
+    growth = {}
+    for side in SIDES:
+        before, left = _table_bytes(bench), plan.scalar_runs
+        while left > 0:
+            _run(bench, "scalars", f"scalars-{side}-{left}", side, runs := min(max(plan.readers), left))
+            left -= runs
+        growth[side] = _table_bytes(bench) - before
+        bench.say(f"({bench.letter}) {plan.scalar_runs} runs of {SCALARS} integers on {side}: {growth[side]:,} bytes")
+    return {"runs": plan.scalar_runs, "table_bytes": growth}
+
+
 def measure_mapped(bench: Bench, plan: Plan) -> dict[str, Any]:
-    """Return how long one task takes to pull the values of many map indexes, by size, in ms."""
-    dag_id, order = f"mapped_{plan.mapped}", bench.order("mapped", repetitions=plan.repetitions)
+    """Return how long one task takes to pull the values of many map indexes, by their number and size, in ms."""
+    return {str(count): _measure_mapped(bench, plan, count) for count in plan.mapped}
+
+
+def _measure_mapped(bench: Bench, plan: Plan, count: int) -> dict[str, Any]:
+    dag_id, order = f"mapped_{count}", bench.order(f"mapped-{count}", repetitions=plan.repetitions)
     run_id = bench.stack.trigger(dag_id, order.conf())
-    bench.say(f"({bench.letter}) outputs of {plan.mapped} map indexes are pushed")
-    bench.push_mapped(dag_id, run_id, plan.mapped)
+    bench.say(f"({bench.letter}) outputs of {count} map indexes are pushed")
+    bench.push_mapped(dag_id, run_id, count)
     (Path(order.results) / load_probe.PUSHED).touch()
     found = bench.wait(dag_id, [run_id], order, expected=1)["mapped"]
-    figures: dict[str, Any] = {"count": plan.mapped}
+    figures: dict[str, Any] = {}
     for size, seconds in found.items():
         (requests,) = seconds.pop("requests to Redis")
-        figures[size] = {name: in_ms(values) for name, values in seconds.items()} | {"requests_to_redis": requests}
-        medians = {side: figures[size][side]["median"] for side in SIDES}
-        bench.say(f"({bench.letter}) {plan.mapped} mapped values of {size} B: {_said(medians)} ms")
-        walks = {side: figures[size][walk]["median"] for side, walk in WALKS.items()}
-        bench.say(f"({bench.letter}) {plan.mapped} mapped values of {size} B, one by one: {_said(walks)} ms")
+        taken = {name: in_ms(values) for name, values in seconds.items() if values}
+        figures[size] = taken | {"requests_to_redis": requests}
+        for what, names in (("", SIDES), (", one by one", WALKS.values())):
+            medians = [taken[name]["median"] for name in names if name in taken]
+            if medians:
+                said = " -> ".join(f"{median:.1f}" for median in medians)
+                bench.say(f"({bench.letter}) {count} mapped values of {size} B{what}: {said} ms")
     return figures
 
 
-def _run_mix(bench: Bench, dag_id: str, name: str, side: str, runs: int) -> float:
+def _run(bench: Bench, dag_id: str, name: str, side: str, runs: int) -> float:
     """Start ``runs`` runs at once, and return finished tasks per second."""
-    order = bench.order(f"mix-{name}", side=side)
+    order = bench.order(name, side=side)
     tasks = runs * (2 if dag_id == _WHOLE_MIX else 1)
     begin = time.monotonic()
     run_ids = [bench.stack.trigger(dag_id, order.conf()) for _ in range(runs)]
@@ -89,8 +108,3 @@ def _batches(plan: Plan) -> Iterator[tuple[str, int]]:
 
 def _table_bytes(bench: Bench) -> int:
     return int(bench.query(_TABLE_BYTES)["bytes"])
-
-
-def _said(figures: dict[str, float]) -> str:
-    own, theirs = (figures[side] for side in SIDES)
-    return f"{own:.1f} -> {theirs:.1f}"

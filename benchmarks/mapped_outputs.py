@@ -22,6 +22,12 @@ TASK: Final = "produce"
 READER: Final = "gather"
 SIZES: Final = (64, 2048)
 """Characters of a mapped value: one that is stored in the row, and one in the store."""
+_MOST_OF_ALL_SIZES: Final = 1000
+
+
+def sizes(count: int) -> tuple[int, ...]:
+    """Return the sizes that are measured with ``count`` map indexes: of very many, the smallest only."""
+    return SIZES if count <= _MOST_OF_ALL_SIZES else SIZES[:1]
 
 
 def push(dag_id: str, run_id: str, api_server_url: str) -> None:
@@ -36,13 +42,13 @@ def push(dag_id: str, run_id: str, api_server_url: str) -> None:
     with httpx.Client(base_url=api_server_url, timeout=60, trust_env=False) as client:
         for ti_id, map_index in found:
             token = mint_token(ti_id)
-            for key, row in _rows(dag_id, run_id, map_index, str(ti_id)).items():
+            for key, row in _rows(dag_id, run_id, map_index, str(ti_id), sizes(len(found))).items():
                 path = f"/execution/xcoms/{dag_id}/{quote(run_id, safe='')}/{TASK}/{key}"
                 headers = {"Authorization": f"Bearer {token}"}
                 client.post(path, params={"map_index": map_index}, headers=headers, json=row).raise_for_status()
 
 
-def _rows(dag_id: str, run_id: str, map_index: int, ti_id: str) -> dict[str, Any]:
+def _rows(dag_id: str, run_id: str, map_index: int, ti_id: str, measured: tuple[int, ...]) -> dict[str, Any]:
     from airflow_provider_exclusive.scopes.identity import TaskIdentity
     from airflow_provider_exclusive.scopes.scope import Clause, ConsumerScope
     from airflow_provider_exclusive.wiring import current_store
@@ -50,7 +56,7 @@ def _rows(dag_id: str, run_id: str, map_index: int, ti_id: str) -> dict[str, Any
     producer = TaskIdentity(dag_id, run_id, TASK, map_index, ti_id)
     scope = ConsumerScope((Clause(dag_id, READER, run_id),))
     rows: dict[str, Any] = {}
-    for size in SIZES:
+    for size in measured:
         for side in SIDES:
             key, value = f"{side}-{size}", text(size)
             is_sealed = side == THEIRS

@@ -21,7 +21,8 @@ class Plan:
     :param readers: numbers of tasks that pull at the same time, and of runs that do.
     :param phase_seconds: how long readers pull from one side before they switch to the other.
     :param mix_runs: runs of the stated mix, for each side.
-    :param mapped: map indexes that one task pulls.
+    :param scalar_runs: runs that push twenty small integers each, for each side.
+    :param mapped: numbers of map indexes that one task pulls.
     :param with_load: whether to measure readers, mix and mapped tasks at all.
     """
 
@@ -34,7 +35,8 @@ class Plan:
     readers: tuple[int, ...]
     phase_seconds: float
     mix_runs: int
-    mapped: int
+    scalar_runs: int
+    mapped: tuple[int, ...]
     with_load: bool = True
 
 
@@ -48,7 +50,8 @@ QUICK_PLAN: Final = Plan(
     readers=(1, 4),
     phase_seconds=1,
     mix_runs=10,
-    mapped=20,
+    scalar_runs=20,
+    mapped=(20,),
 )
 FULL_PLAN: Final = Plan(
     name="full",
@@ -60,6 +63,7 @@ FULL_PLAN: Final = Plan(
     readers=(1, 4, 16, 32),
     phase_seconds=4,
     mix_runs=200,
-    mapped=1000,
+    scalar_runs=200,
+    mapped=(10, 100, 1000, 10_000),
 )
 PLANS: Final = (QUICK_PLAN, FULL_PLAN)

@@ -111,16 +111,20 @@ def _load(figures: Mapping[str, Any]) -> Iterator[Pair]:
         yield Pair(f"1 MB pulls/s, {count} readers", rates[OWN], rates[THEIRS], more_is_better=True)
     for count, rates in figures["mix"]["tasks_per_second"].items():
         yield Pair(f"tasks/s, {count} runs of the mix at once", rates[OWN], rates[THEIRS], more_is_better=True)
+    own, theirs = (figures["scalars"]["table_bytes"][side] / _MEGABYTE for side in SIDES)
+    yield Pair(f"XCom table, MB after {figures['scalars']['runs']} runs of twenty integers", own, theirs)
     own, theirs = (figures["mix"]["table_bytes"][side] / _MEGABYTE for side in SIDES)
     yield Pair(f"XCom table, MB after {figures['mix']['runs']} runs of the mix", own, theirs)
 
 
 def _mapped(figures: Mapping[str, Any]) -> Iterator[Pair]:
-    count = figures["mapped"]["count"]
-    for size, found in ((size, found) for size, found in figures["mapped"].items() if size != "count"):
+    for count, size, found in (
+        (count, size, one) for count, of in figures["mapped"].items() for size, one in of.items()
+    ):
         yield Pair(f"{count} of {size} B, all at once", found[OWN]["median"], found[THEIRS]["median"])
-        own, theirs = (found[walk]["median"] for walk in WALKS.values())
-        yield Pair(f"{count} of {size} B, one by one", own, theirs)
+        own, theirs = (found.get(walk, {}).get("median", 0.0) for walk in WALKS.values())
+        if own:
+            yield Pair(f"{count} of {size} B, one by one", own, theirs)
 
 
 def _pairs(title: str, pairs: Iterator[Pair]) -> Table:

@@ -99,7 +99,7 @@ class Bench:
         :raises ServerFailedError: if it does not create them, or the outputs cannot be pushed.
         """
         made = f"SELECT count(*) AS made FROM task_instance WHERE run_id = '{run_id}' AND state = 'success'"
-        wait_until(lambda: self.query(made)["made"] >= count, servers=(), timeout=300, what=f"{count} task instances")
+        wait_until(lambda: self.query(made)["made"] >= count, servers=(), timeout=900, what=f"{count} task instances")
         environment = {**self.stack.variables, **self.stack.components.get("api-server", {})}
         command = [sys.executable, "-m", "benchmarks.mapped_outputs", dag_id, run_id, self.stack.url]
         pushed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)

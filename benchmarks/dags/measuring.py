@@ -55,6 +55,11 @@ with DAG("mix_pushed", schedule=None, start_date=START, max_active_runs=READERS[
     task(task_id="produce", **readable_by("measuring:pull"))(load_probe.push_mix)()
 
 
+with DAG("scalars", schedule=None, start_date=START, max_active_runs=READERS[-1], max_active_tasks=READERS[-1]):
+    produce = task(task_id="produce", **readable_by("consume"))(load_probe.push_scalars)()
+    produce >> EmptyOperator(task_id="consume")
+
+
 class Slots(EmptyOperator):
     """Task instances that the scheduler marks as done without running them; another process pushes for them."""
 
@@ -63,7 +68,7 @@ class Slots(EmptyOperator):
         self.number = number
 
 
-for count in {plan.mapped for plan in PLANS}:
+for count in {count for plan in PLANS for count in plan.mapped}:
     with DAG(f"mapped_{count}", schedule=None, start_date=START):
         slots = Slots.partial(task_id=mapped_outputs.TASK, **readable_by(mapped_outputs.READER))
         gather = task(task_id=mapped_outputs.READER)(load_probe.pull_mapped)
