@@ -53,12 +53,11 @@ def decide(
     """
     if reference.scope.is_open:
         return _OPEN
-    what = f"the exclusive output {reference.key!r} of {reference.producer}"
     if reader is None:
         raise AccessDeniedError(
-            f"Access to {what} denied: this process has no running task instance, so the reader is unknown. Pull the "
-            "value in a task and pass it on (a subprocess, a thread pool in another process and the callback of a Dag "
-            "have no task instance).",
+            f"Access to {_name(reference)} denied: this process has no running task instance, so the reader is "
+            "unknown. Pull the value in a task and pass it on (a subprocess, a thread pool in another process and the "
+            "callback of a Dag have no task instance).",
             reason="unknown-reader",
         )
     search = _Search(reference, hand_overs)
@@ -67,15 +66,19 @@ def decide(
         return permission
     if search.withdrawn is not None:
         raise HandOverWithdrawnError(
-            f"Access denied for now: {reader} requested {what}, and may have been handed it by "
+            f"Access denied for now: {reader} requested {_name(reference)}, and may have been handed it by "
             f"{search.withdrawn.source}, {search.withdrawn.cure}"
         )
     raise AccessDeniedError(
-        f"Access denied: {reader} requested {what}, which may be read by: {reference.scope}. To let it read, add "
-        f"{reader.named_by(reference.producer)} to the consumers of {reference.key!r} in "
+        f"Access denied: {reader} requested {_name(reference)}, which may be read by: {reference.scope}. To let it "
+        f"read, add {reader.named_by(reference.producer)} to the consumers of {reference.key!r} in "
         f"{reference.producer.task_id!r}, then clear and re-run {reference.producer.task_id!r}"
         f"{_other_way(reader, reference)}."
     )
+
+
+def _name(reference: Reference) -> str:
+    return f"the exclusive output {reference.key!r} of {reference.producer}"
 
 
 @dataclass(slots=True)

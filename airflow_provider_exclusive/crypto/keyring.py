@@ -142,10 +142,10 @@ class Keyring:
             raise cannot_be_opened() from failure
 
     def _find(self, key_id: str, otherwise: str) -> PrivateKey:
-        key = next((key for key in self.keys if key.key_id == key_id), None)
-        if key is None:
-            raise _unknown_key(otherwise, wanted=key_id, held=self.key_ids)
-        return key
+        for key in self.keys:
+            if key.key_id == key_id:
+                return key
+        raise _unknown_key(otherwise, wanted=key_id, held=self.key_ids)
 
 
 def seal_secret(secret: bytes, *, public_key: bytes, context: bytes) -> bytes:

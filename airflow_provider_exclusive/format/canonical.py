@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 
 
 def to_base64(data: bytes) -> str:
     """Return ``data`` in the standard alphabet of RFC 4648, padded."""
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def from_base64(text: object) -> bytes:
@@ -20,8 +19,9 @@ def from_base64(text: object) -> bytes:
     """
     if not isinstance(text, str):
         raise TypeError("base64 must be a string")
-    data = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    if to_base64(data) != text:
+    written = text.encode("ascii")
+    data = binascii.a2b_base64(written, strict_mode=True)
+    if binascii.b2a_base64(data, newline=False) != written:
         # The spare bits of the last character must be zero, or two texts would mean the same bytes.
         raise ValueError("base64 is not canonical")
     return data

@@ -22,7 +22,6 @@ from airflow_provider_exclusive.format.canonical import from_base64, to_base64
 from airflow_provider_exclusive.format.fields import optional, require_fields, string, typed
 from airflow_provider_exclusive.format.names import MAX_NAMES_BYTES, Names
 from airflow_provider_exclusive.format.readers import (
-    EVERYBODY,
     MAX_READERS_CHARACTERS,
     scope_from_text,
     scope_to_text,
@@ -54,7 +53,7 @@ _SEALED: Final = "sealed"
 _FIELDS: Final = frozenset({MARKER, _READERS, _SEALED})
 _ANSWER: Final = "opened"
 _NOT_OPENED: Final = "not_opened"
-_OF_ANSWER: Final = frozenset({_ANSWER, _NOT_OPENED})
+_OF_ANSWER: Final = (_ANSWER, _NOT_OPENED)
 
 NO_PRIVATE_KEY: Final = "no-private-key"
 UNKNOWN_KEY: Final = "unknown-key"
@@ -251,11 +250,6 @@ def is_reference_row(row: object) -> bool:
     return isinstance(row, dict) and MARKER in row
 
 
-def is_open_row(row: Mapping[str, Any]) -> bool:
-    """Return whether a row with our marker says that everybody may read it."""
-    return row.get(_READERS) == EVERYBODY
-
-
 def to_answer(row: Mapping[str, Any], answer: ServerAnswer) -> dict[str, Any]:
     """Return a stored row as the API server sends it to a reader that may read it."""
     reason = {} if answer.not_opened is None else {_NOT_OPENED: answer.not_opened}
@@ -264,7 +258,10 @@ def to_answer(row: Mapping[str, Any], answer: ServerAnswer) -> dict[str, Any]:
 
 def without_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``row`` without an answer: only the API server adds one, so one from the database must not be used."""
-    return {name: content for name, content in row.items() if name not in _OF_ANSWER}
+    stored = dict(row)
+    for name in _OF_ANSWER:
+        stored.pop(name, None)
+    return stored
 
 
 def escape(row: dict[str, Any]) -> dict[str, Any]:
