@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import CONF_KEY, MAX_OUTPUTS, RECORD_KEY, HandOver, Source, to_pointer
+from airflow_provider_exclusive.access.hand_over import CONF_KEY, RECORD_KEY, HandOver, Source, to_pointer
 from airflow_provider_exclusive.access.hand_over_record import seal_record
 from airflow_provider_exclusive.crypto.data_keys import ServerDataKeys
 from airflow_provider_exclusive.exceptions import HandOverError
@@ -25,6 +25,8 @@ from benchmarks.stall_airflow import CHILD, LONG, MAPPED, WRITERS, Client, Find,
 MANY_KEYS: Final = 200
 _CHAIN: Final = 7
 _GLOB_CHARACTERS: Final = 190
+_OUTPUTS: Final = 500
+"""Of each record in a chain; their names are as long as the API server takes in."""
 _CONF_CHARACTERS: Final = 1_000_000
 """Of the conf of each run in a chain, besides the pointer."""
 _KEY_BYTES: Final = 32
@@ -147,9 +149,9 @@ class Planter:
         return trigger, characters
 
     def _push_record(self, trigger: Task, run_id: str, characters: int) -> bool:
-        """Push as many outputs as one may hand over, and return whether names of this length are taken in."""
+        """Push hundreds of outputs, and return whether names of this length are taken in."""
         asked = [(name, kind) for name in WRITERS for kind in _GLOBS]
-        named = [*[(LONG, "none")] * (MAX_OUTPUTS - len(asked)), *asked]  # those that are asked for come last
+        named = [*[(LONG, "none")] * (_OUTPUTS - len(asked)), *asked]  # those that are asked for come last
         sources = {
             f"{number:0{characters}}": Source(_coordinate(self.tasks[name].identity, kind), is_exclusive=True)
             for number, (name, kind) in enumerate(named)

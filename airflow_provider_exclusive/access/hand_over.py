@@ -10,7 +10,7 @@ the record, which proves nothing by itself. This module does not depend on Airfl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -23,9 +23,6 @@ RECORD_KEY: Final = "exclusive_hand_over"
 
 CONF_KEY: Final = "exclusive"
 """The key of the pointer in the ``conf`` of a triggered run."""
-
-MAX_OUTPUTS: Final = 128
-"""Of one hand-over."""
 
 _POINTER_FIELDS: Final = frozenset({"dag_id", "run_id", "task_id", "map_index"})
 _RECORD_FIELDS: Final = frozenset({"dag_id", "run_id", "keys"})
@@ -69,6 +66,34 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class _Written(Mapping[str, Source]):
+    """
+    The outputs in a record, each read when it is asked for.
+
+    A refused read may have to look through the records of a chain of runs, with hundreds of outputs each.
+    """
+
+    rows: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Source:
+        return Source.from_row(self.rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def cover(self, at: Coordinate) -> bool:
+        """Return whether ``at`` is one of them; what is no output is none."""
+        about = (name for name, row in self.rows.items() if isinstance(row, dict) and row.get("task_id") == at.task_id)
+        try:
+            return any(self[name].at.covers(at) for name in about)
+        except (TypeError, ValueError):
+            return False
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """
     What a trigger task handed to the run that it triggered.
@@ -90,8 +115,10 @@ class HandOver:
 
     def covers(self, reference: Reference) -> bool:
         """Return whether ``reference`` was handed over."""
-        at = reference.coordinate
-        return any(source.at.covers(at) for source in self.sources.values())
+        at, sources = reference.coordinate, self.sources
+        if isinstance(sources, _Written):
+            return sources.cover(at)
+        return any(source.at.covers(at) for source in sources.values())
 
     def to_record(self) -> dict[str, Any]:
         """Return the value of the record."""
@@ -99,21 +126,20 @@ class HandOver:
         return {"dag_id": self.dag_id, "run_id": self.run_id, "keys": keys}
 
     @classmethod
-    def from_record(cls, record: object, *, trigger: TaskIdentity) -> HandOver:
+    def from_record(cls, record: object, *, trigger: TaskIdentity, lazily: bool = False) -> HandOver:
         """
         Read the value of a record that was found at the coordinates of ``trigger``.
 
+        :param lazily: whether to read each output only when it is asked for, which is when it may turn out invalid.
         :raises ValueError: if it is invalid. (Also TypeError.)
         """
         fields = require_fields(record, _RECORD_FIELDS)
-        keys = typed(fields["keys"], dict)
-        if len(keys) > MAX_OUTPUTS:
-            raise ValueError("too many outputs")
+        written = _Written(typed(fields["keys"], dict))
         return cls(
             trigger=trigger,
             dag_id=string(fields["dag_id"]),
             run_id=string(fields["run_id"]),
-            sources={string(name): Source.from_row(source) for name, source in keys.items()},
+            sources=written if lazily else {string(name): source for name, source in written.items()},
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from airflow_provider_exclusive.access.hand_over import MAX_OUTPUTS, RECORD_KEY, HandOver
+from airflow_provider_exclusive.access.hand_over import RECORD_KEY, HandOver
 from airflow_provider_exclusive.crypto.data_keys import DataKeys
 from airflow_provider_exclusive.exceptions import EnvelopeError, HandOverError
 from airflow_provider_exclusive.format.reference import MAX_INLINE_BYTES, Reference, is_reference_row
@@ -31,12 +31,11 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys) 
     :raises HandOverError: if it names so many outputs that no API server takes it in.
     """
     content = json.dumps(hand_over.to_record()).encode()
-    outputs = len(hand_over.sources)
-    if outputs > MAX_OUTPUTS or len(content) > MAX_RECORD_BYTES:
+    if len(content) > MAX_RECORD_BYTES:
         raise HandOverError(
-            f"{producer.task_id!r} hands over {outputs:,} outputs, whose coordinates are {len(content):,} bytes; "
-            f"expected at most {MAX_OUTPUTS} and {MAX_RECORD_BYTES:,}. Hand over fewer outputs: let one task return "
-            "them in a dict or a list."
+            f"{producer.task_id!r} hands over {len(hand_over.sources):,} outputs, whose coordinates are "
+            f"{len(content):,} bytes; expected at most {MAX_RECORD_BYTES:,}. Hand over fewer outputs: let one task "
+            "return them in a dict or a list."
         )
     reference = Reference(
         producer=producer,
@@ -48,11 +47,12 @@ def seal_record(hand_over: HandOver, *, producer: TaskIdentity, keys: DataKeys) 
     return keys.protect(content, reference)
 
 
-def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
+def open_record(reference: Reference, *, keys: DataKeys, lazily: bool = False) -> HandOver:
     """
     Return the content of a record.
 
     :param reference: of a record, found at the coordinates that it names.
+    :param lazily: see :meth:`~airflow_provider_exclusive.access.hand_over.HandOver.from_record`.
     :raises EnvelopeError: if :func:`seal_record` did not write it for the producer that it names.
     :raises ConfigurationError: as :meth:`~airflow_provider_exclusive.crypto.data_keys.DataKeys.recover`.
     """
@@ -61,7 +61,7 @@ def open_record(reference: Reference, *, keys: DataKeys) -> HandOver:
         raise _invalid(reference)
     content = keys.recover(reference)
     try:
-        return HandOver.from_record(json.loads(content), trigger=reference.producer)
+        return HandOver.from_record(json.loads(content), trigger=reference.producer, lazily=lazily)
     except (TypeError, ValueError, RecursionError) as malformed:
         raise _invalid(reference) from malformed
 

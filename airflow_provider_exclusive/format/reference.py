@@ -42,7 +42,7 @@ PLAIN: Final = "plain"
 """The marker's value in a row that holds a user's own value that only looks like a reference."""
 
 OBJECT_ID_BYTES: Final = 16
-MAX_INLINE_BYTES: Final = 2**16
+MAX_INLINE_BYTES: Final = 2**17
 """The largest value that is sealed in a row itself, encoded."""
 _MAX_PROTECTION_BYTES: Final = 4096
 """What protects a secret: 16 bytes if it is wrapped, 48 if it is sealed, over a thousand with a post-quantum suite."""

@@ -99,7 +99,7 @@ def _read(row: Any, ti_id: str, trigger: TaskIdentity, keyring: Keyring) -> Hand
     try:
         reference = Reference.from_row(row)
         _check_place(reference, trigger)
-        hand_over = open_record(reference, keys=LocalDataKeys(keyring))
+        hand_over = open_record(reference, keys=LocalDataKeys(keyring), lazily=True)
     except EnvelopeError as failure:
         log.warning("A run points to the hand-over record of %s, which is invalid: %s", trigger, failure)
         return None

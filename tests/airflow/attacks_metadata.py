@@ -31,7 +31,7 @@ from tests.airflow.attacks_world import Record, World, conf_of
 from tests.rows import forged
 
 NOW = datetime.datetime(2026, 11, 21, 10, tzinfo=datetime.UTC)
-DEEP = 50_000
+DEEP = 100_000
 
 
 class Verbatim(Codec):

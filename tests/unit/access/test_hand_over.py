@@ -1,6 +1,7 @@
 """Hand-over records and pointers: what is none, and what one says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ RECORD = {"dag_id": "reporting", "run_id": "child-1", "keys": {"rows": SOURCE}}
 
 def reference(task="extract", key="rows", *, dag="etl", run="run-1", map_index=-1):
     producer = TaskIdentity(dag, run, task, map_index)
-    return Reference(producer, key, ConsumerScope(), "json", 1, None, "2026-11-21T10:00:00Z", None, "memory:x")
+    return Reference(producer, key, ConsumerScope(), "json", 1)
 
 
 def without(row, name):
@@ -190,3 +191,33 @@ def test_one_entry_covers_all_map_indexes():
 
 def test_an_entry_reads_well():
     assert str(HandOver.from_record(RECORD, trigger=TRIGGER).sources["rows"].at) == "'rows' of etl.extract (run run-1)"
+
+
+class TestLazily:
+    def read(self, *, lazily=True, **rows):
+        written = {name: Source(at, is_exclusive=True).to_row() for name, at in rows.items()}
+        record = {"dag_id": "reporting", "run_id": "child-1", "keys": written}
+        return HandOver.from_record(record, trigger=TRIGGER, lazily=lazily)
+
+    @pytest.mark.parametrize("lazily", [True, False])
+    def test_it_covers_what_was_handed_over(self, put, lazily):
+        reference = put()
+        at = reference.coordinate
+        assert self.read(rows=at, lazily=lazily).covers(reference)
+        assert self.read(other=replace(at, key="other"), rows=replace(at, map_index=None), lazily=lazily).covers(
+            reference
+        )
+        for name, other in {"dag_id": "x", "run_id": "x", "task_id": "x", "map_index": 3, "key": "x"}.items():
+            assert not self.read(rows=replace(at, **{name: other}), lazily=lazily).covers(reference)
+
+    def test_its_outputs_are_those_of_the_record(self, put):
+        at = put().coordinate
+        assert dict(self.read(rows=at).sources) == self.read(rows=at, lazily=False).sources
+        assert len(self.read(rows=at, more=at).sources) == 2
+
+    @pytest.mark.parametrize("row", [None, [], "x", {}, {"task_id": "extract"}, {"task_id": ["extract"]}])
+    def test_what_is_no_output_hands_nothing_over(self, put, row):
+        hand_over = HandOver.from_record(
+            {"dag_id": "reporting", "run_id": "child-1", "keys": {"rows": row}}, trigger=TRIGGER, lazily=True
+        )
+        assert not hand_over.covers(put())
