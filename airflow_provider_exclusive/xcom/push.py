@@ -21,7 +21,13 @@ from airflow_provider_exclusive.exceptions import AccessDeniedError, EnvelopeErr
 from airflow_provider_exclusive.execution_time import key_holder, masking, running_task
 from airflow_provider_exclusive.execution_time.failures import failing_without_retry
 from airflow_provider_exclusive.execution_time.running_task import RunningTask
-from airflow_provider_exclusive.format.reference import Reference, escape, is_escaped, is_reference_row
+from airflow_provider_exclusive.format.reference import (
+    Reference,
+    escape,
+    is_escaped,
+    is_reference_row,
+    without_answer,
+)
 from airflow_provider_exclusive.scopes.consumers import RETURN_KEY, OutputDeclaration
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.scope import OPEN
@@ -59,7 +65,9 @@ def push(value: Any, target: Coordinate) -> Any:
 def purge(row: Any, target: Coordinate) -> None:
     """Remove the payload of ``row``, stored at ``target``; never raises, so that clearing always works."""
     try:
-        reference = Reference.from_row(row) if is_reference_row(row) and not is_escaped(row) else None
+        # It came through the API server, which answers a producer that clears its row as any other reader.
+        is_ours = is_reference_row(row) and not is_escaped(row)
+        reference = Reference.from_row(without_answer(row)) if is_ours else None
     except EnvelopeError:
         return
     if reference is None or reference.store is None:

@@ -24,7 +24,7 @@ from airflow_provider_exclusive.exceptions import (
     StorageUnavailableError,
 )
 from airflow_provider_exclusive.execution_time import key_holder
-from airflow_provider_exclusive.format.reference import MARKER, Reference, escape
+from airflow_provider_exclusive.format.reference import MARKER, SUPERSEDED, Reference, ServerAnswer, escape, to_answer
 from airflow_provider_exclusive.scopes.identity import Coordinate
 from airflow_provider_exclusive.scopes.scope import OPEN, Clause
 from airflow_provider_exclusive.storage.object_keys import object_prefix
@@ -396,6 +396,12 @@ class TestPurge:
             push.purge(row, own)
 
             assert driver.payloads == {}
+
+    @pytest.mark.parametrize("answer", [ServerAnswer(b"k" * 32), ServerAnswer(None, SUPERSEDED)])
+    def test_a_row_as_the_api_server_answers_it_purges_too(self, row, own, driver, answer):
+        push.purge(to_answer(row, answer), own)
+
+        assert driver.payloads == {}
 
     def test_a_later_try_purges_what_an_earlier_one_wrote(self, put, producer, own, driver):
         push.purge(put(producer=replace(producer, ti_id=None)).to_row(), own)
