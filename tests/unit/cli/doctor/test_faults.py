@@ -45,7 +45,7 @@ ERRORS = {
     "no key at all": ({"core.fernet_key": ""}, "keys.source"),
     "the placeholder of a fernet key": ({"core.fernet_key": "{FERNET_KEY}"}, "keys.source"),
     "a store with a password in its URL": ({"storage": "s3://user:secret@bucket/x"}, "store.driver"),
-    "larger values than a row holds": ({"inline_bytes": "65537"}, "settings.options"),
+    "larger values than a row holds": ({"inline_bytes": "131073"}, "settings.options"),
     "a Redis URL as storage": ({"storage": "redis://host:6379"}, "store.driver"),
 }
 WARNINGS = {
