@@ -65,7 +65,7 @@ class Source:
         return cls(at, typed(fields["is_exclusive"], bool))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal to any mapping of the same outputs
 class _Written(Mapping[str, Source]):
     """
     The outputs in a record, each read when it is asked for.

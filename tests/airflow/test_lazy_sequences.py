@@ -102,6 +102,10 @@ def outputs(world, mocker):
     return outputs
 
 
+def map_indexes(opened):
+    return {reference.producer.map_index for reference, _ in opened.secrets.values()}
+
+
 def delivered(iterator):
     """Return what an iterator delivers, and the error that ends it."""
     values = []
@@ -146,14 +150,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize("index", [0, 5, COUNT - 1])
     def test_an_item_that_the_server_forbids_ends_the_walk(self, outputs, mocker, index):
-        decide = Decisions._answer_row
+        decide = Decisions.answer
 
-        def forbid_one(self, answer, position, request):
-            if answer.rows[position]["producer"]["map_index"] == index:
+        def forbid_one(self, opened, readers, hand_overs):
+            if index in map_indexes(opened):
                 raise AccessDeniedError("Not this one.", reason="not-in-scope")
-            decide(self, answer, position, request)
+            return decide(self, opened, readers, hand_overs)
 
-        mocker.patch.object(Decisions, "_answer_row", forbid_one)
+        mocker.patch.object(Decisions, "answer", forbid_one)
 
         values, error = delivered(outputs("mapped"))
 
@@ -162,14 +166,14 @@ class TestRefusals:
         assert "Not this one." in str(error)
 
     def test_an_item_that_cannot_be_decided_ends_the_walk(self, outputs, mocker):
-        decide = Decisions._answer_row
+        decide = Decisions.answer
 
-        def fail_on_one(self, answer, position, request):
-            if answer.rows[position]["producer"]["map_index"] == 5:
+        def fail_on_one(self, opened, readers, hand_overs):
+            if 5 in map_indexes(opened):
                 raise OSError("no database")
-            decide(self, answer, position, request)
+            return decide(self, opened, readers, hand_overs)
 
-        mocker.patch.object(Decisions, "_answer_row", fail_on_one)
+        mocker.patch.object(Decisions, "answer", fail_on_one)
 
         values, error = delivered(outputs("mapped"))
 
