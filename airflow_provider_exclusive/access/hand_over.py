@@ -11,12 +11,13 @@ the record, which proves nothing by itself. This module does not depend on Airfl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from airflow_provider_exclusive.format.fields import database_text, integer, optional, require_fields, string, typed
 from airflow_provider_exclusive.format.reference import Reference
-from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity, stored_keys
 
 RECORD_KEY: Final = "exclusive_hand_over"
 """The XCom key of hand-over records; nothing else is stored under it."""
@@ -70,10 +71,12 @@ class _Written(Mapping[str, Source]):
     """
     The outputs in a record, each read when it is asked for.
 
-    A refused read may have to look through the records of a chain of runs, with hundreds of outputs each.
+    A refused read may have to look through the records of a chain of runs, with hundreds of outputs each; a read of all
+    map indexes looks through them once for each. So the outputs of one task are read once, and looked up from then on.
     """
 
     rows: Mapping[str, Any]
+    _of_task: dict[str | None, frozenset[Coordinate]] = field(default_factory=dict, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Source:
         return Source.from_row(self.rows[name])
@@ -85,12 +88,17 @@ class _Written(Mapping[str, Source]):
         return len(self.rows)
 
     def cover(self, at: Coordinate) -> bool:
-        """Return whether ``at`` is one of them; what is no output is none."""
-        about = (name for name, row in self.rows.items() if isinstance(row, dict) and row.get("task_id") == at.task_id)
-        try:
-            return any(self[name].at.covers(at) for name in about)
-        except (TypeError, ValueError):
-            return False
+        """Return whether ``at``, with its key as it was pushed, is one of them; what is no output is none."""
+        if at.task_id not in self._of_task:
+            self._of_task[at.task_id] = frozenset(self._outputs_of(at.task_id))
+        outputs, keys = self._of_task[at.task_id], () if at.key is None else stored_keys(at.key)
+        return any(replace(at, map_index=index, key=key) in outputs for index in (at.map_index, None) for key in keys)
+
+    def _outputs_of(self, task_id: str | None) -> Iterator[Coordinate]:
+        for name, row in self.rows.items():
+            if isinstance(row, dict) and row.get("task_id") == task_id:
+                with suppress(TypeError, ValueError):
+                    yield self[name].at
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ class Coordinate:
         return f"{self.key!r} of {self.dag_id}.{self.task_id}{mapped} (run {self.run_id})"
 
 
+def stored_keys(pushed: str) -> tuple[str, str]:
+    """Return the keys that stand for a push under ``pushed``: Airflow decodes percent signs when it stores one."""
+    return pushed, unquote(pushed)
+
+
 def is_kept_as(pushed: str, key: str) -> bool:
-    """Return whether Airflow stores a push under ``pushed`` as ``key``: it decodes percent signs."""
-    return key in (pushed, unquote(pushed))
+    """Return whether Airflow stores a push under ``pushed`` as ``key``."""
+    return key in stored_keys(pushed)

@@ -221,3 +221,22 @@ class TestLazily:
             {"dag_id": "reporting", "run_id": "child-1", "keys": {"rows": row}}, trigger=TRIGGER, lazily=True
         )
         assert not hand_over.covers(put())
+
+    def test_a_key_with_percent_signs_is_found(self, put):
+        reference = put(key="a%2Fb")
+        for key, is_covered in {"a%2Fb": True, "a/b": True, "a%252Fb": False, "a": False}.items():
+            at = replace(reference.coordinate, key=key, map_index=None)
+            assert self.read(rows=at).covers(reference) is is_covered
+
+    def test_an_invalid_output_hides_no_other(self, put):
+        written = {"bad": {"task_id": "extract"}, "good": Source(put().coordinate, is_exclusive=True).to_row()}
+        record = {"dag_id": "reporting", "run_id": "child-1", "keys": written}
+        assert HandOver.from_record(record, trigger=TRIGGER, lazily=True).covers(put())
+
+    def test_many_map_indexes_read_each_output_once(self, put, producer, mocker):
+        at = put().coordinate
+        others = {f"other {n}": replace(at, key=f"{n}") for n in range(50)}
+        hand_over = self.read(**others, rows=replace(at, map_index=None))
+        read = mocker.spy(Source, "from_row")
+        assert all(hand_over.covers(put(producer=replace(producer, map_index=index))) for index in range(20))
+        assert read.call_count == 51
