@@ -114,13 +114,12 @@ def _push_record(value: Any, target: Coordinate, running: RunningTask | None) ->
 
 
 def _push_plain(value: Any, target: Coordinate, running: RunningTask | None) -> Any:
-    row = _serialize(value)
-    if is_reference_row(row):
-        row = escape(row)
+    serialized = _serialize(value)
+    row = escape(serialized) if is_reference_row(serialized) else serialized
     if running is None or target.key is None or not target.belongs_to(running.identity):
         return row
     threshold = offload_threshold()
-    encoded = json.dumps(row).encode() if threshold and isinstance(row, (str, list, dict)) else b""
+    encoded = json.dumps(serialized).encode() if threshold and isinstance(serialized, (str, list, dict)) else b""
     if not threshold or len(encoded) < threshold:
         return row
     # Encoded as Airflow does, so that a plain task reads exactly what it would read without this backend.

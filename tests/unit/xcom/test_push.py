@@ -311,6 +311,13 @@ class TestLargePlainValues:
         assert len(driver.payloads) == 1
         assert store.get(reference, reader=None) == LARGE
 
+    @pytest.mark.parametrize("value", [{MARKER: "v1: ", "rows": LARGE}, escape({"rows": LARGE})])
+    def test_one_that_looks_like_a_reference_comes_back(self, plain, place, used_store, make_store, value):
+        store = make_store(codecs=CodecRegistry([SerdeCodec()]))
+        used_store(store)
+
+        assert store.get(Reference.from_row(push.push(value, place)), reader=None) == value
+
     def test_small_ones_stay(self, plain, place, driver):
         assert push.push(["row"], place) == ["row"]
         assert driver.payloads == {}
