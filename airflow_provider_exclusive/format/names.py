@@ -59,12 +59,16 @@ class Names(NamedTuple):
 
 def _read(written: bytes) -> Names:
     dag_id, run_id, task_id, key = written.decode().split(_BETWEEN)
-    return Names(
+    names = Names(
         string(dag_id),
         string(_unpack(run_id)),
         string(task_id),
         string(key, most=MAX_KEY_CHARACTERS) or _USUAL_KEY,
     )
+    if names.to_bytes() != written:
+        # These bytes are bound, and whoever writes the row anew writes the others.
+        raise ValueError("the names could be other bytes")
+    return names
 
 
 _read_cached = lru_cache(maxsize=1024)(_read)

@@ -85,6 +85,20 @@ def test_anything_else_is_refused(written):
         Names.from_bytes(written)
 
 
+@pytest.mark.parametrize("packed", [b"mA", b"m0xa", b"m+a", b"m 0a", b"m0a", b"m0_a", "m\uff11".encode(), b"m-0"])
+def test_a_run_id_has_one_spelling(packed):
+    with pytest.raises(ValueError, match="could be other bytes"):
+        Names.from_bytes(b"a\0\1" + packed + b"\1\0c\0d")
+
+
+@pytest.mark.parametrize(
+    "written", [b"a\0manual__1970-01-01T00:00:00+00:00\0c\0d", b"a\0b\0c\0return_value"], ids=["run id", "key"]
+)
+def test_what_takes_fewer_bytes_is_not_spelled_out(written):
+    with pytest.raises(ValueError, match="could be other bytes"):
+        Names.from_bytes(written)
+
+
 def test_the_longest_names_fit_the_bound():
     longest = Names("\U0001f600" * 250, "\U0001f600" * 250, "\U0001f600" * 250, "\U0001f600" * 512)
     assert len(longest.to_bytes()) <= MAX_NAMES_BYTES
