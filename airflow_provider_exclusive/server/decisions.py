@@ -236,9 +236,9 @@ def _permit(reference: Reference, readers: Readers, hand_overs: HandOverLookup) 
 
 
 def _check_sealed(reference: Reference, writer: TaskIdentity, target: Coordinate) -> None:
-    # Each try has another id, and a hand-over counts only while the try that wrote it is the current one.
+    # Each try has another id. What names none would count for nobody, and a hand-over only while its try is present.
     is_own = target.belongs_to(writer) and target.covers(reference.coordinate)
-    if not is_own or reference.producer.ti_id not in (None, writer.ti_id):
+    if not is_own or reference.producer.ti_id != writer.ti_id:
         raise AccessDeniedError(
             f"{writer} pushed a sealed key for key {reference.key!r} of {reference.producer}. A sealed key is accepted "
             "only from the producer that it names.",

@@ -278,6 +278,13 @@ class TestWhatIsSealed:
             self.accept(decisions, pushed, replace(producer, ti_id=NOW))
         assert refusal.value.reason == "foreign-sealed-key"
 
+    def test_nor_is_one_in_the_name_of_no_try(self, decisions, ring, make_store, producer, scope):
+        store = make_store(keys=ServerDataKeys(ring.keys[0].public), inline_bytes=1_000)
+        pushed = store.put("value", producer=replace(producer, ti_id=None), key="rows", scope=scope).to_row()
+        with pytest.raises(AccessDeniedError) as refusal:
+            self.accept(decisions, pushed, producer)
+        assert refusal.value.reason == "foreign-sealed-key"
+
     def test_an_edited_one_does_not_open(self, decisions, pushed, producer):
         with pytest.raises(EnvelopeError):
             self.accept(decisions, forged(pushed, codec="cloudpickle"), producer)
