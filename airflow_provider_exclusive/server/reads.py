@@ -115,9 +115,12 @@ def _decide(
 ) -> list[Any]:
     with responses.http_errors("read", requested, xcom_request, session, trail) as look_up:
         with metrics.timed(metrics.DECISION):
+            # No connection is held while many rows are opened, or while deciding: whoever wrote the rows also decides
+            # how long that takes. A single row is opened sooner than a connection is borrowed again.
+            if len(rows) > 1:
+                callers.release_connection(session)
             opened = decisions.open(rows, requested)
             scoped = opened.scoped
-            # No connection is held while deciding: whoever wrote the rows also decides how long that takes.
             with callers.borrowed_connection(session) as connection:
                 readers = Readers()
                 if scoped:

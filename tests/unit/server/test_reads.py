@@ -202,6 +202,16 @@ def test_no_connection_is_held_while_deciding(read, row, requesting, trail, sess
     assert (held, session.is_connected) == ([False], False)
 
 
+def test_no_connection_is_held_while_a_slice_is_opened(read, row, requesting, session, consumer, mocker):
+    requesting(consumer)
+    session.connection()  # as the route leaves it
+    held = []
+    open_ = Decisions.open
+    mocker.patch.object(Decisions, "open", lambda *args: held.append(session.is_connected) or open_(*args))
+    read([row, row], route=BY_SLICE)
+    assert (held, session.is_connected) == ([False], False)
+
+
 def test_what_an_earlier_try_wrote_is_refused(read, row, requesting, consumer, trail):
     requesting(consumer, standing_try="the present try")
     with pytest.raises(HTTPException) as refusal:
