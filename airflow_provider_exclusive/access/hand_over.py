@@ -15,7 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from airflow_provider_exclusive.format.fields import database_text, integer, optional, require_fields, string, typed
+from airflow_provider_exclusive.format.fields import (
+    MAX_KEY_CHARACTERS,
+    database_text,
+    integer,
+    optional,
+    require_fields,
+    string,
+    typed,
+)
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity, stored_keys
 
@@ -60,7 +68,7 @@ class Source:
             dag_id=string(fields["dag_id"]),
             run_id=string(fields["run_id"]),
             task_id=string(fields["task_id"]),
-            key=string(fields["key"]),
+            key=string(fields["key"], most=MAX_KEY_CHARACTERS),
             map_index=optional(fields["map_index"], lambda index: integer(index, least=-1)),
         )
         return cls(at, typed(fields["is_exclusive"], bool))

@@ -170,8 +170,9 @@ def test_a_pointer_holds_only_coordinates():
 
 @pytest.mark.parametrize("map_index", [None, -1, 3])
 @pytest.mark.parametrize("is_exclusive", [True, False])
-def test_a_record_comes_back_as_it_was_through_json(map_index, is_exclusive):
-    source = Source(Coordinate("etl", "run-1", "extract", map_index, "größe"), is_exclusive=is_exclusive)
+@pytest.mark.parametrize("key", ["größe", "k" * 512])
+def test_a_record_comes_back_as_it_was_through_json(map_index, is_exclusive, key):
+    source = Source(Coordinate("etl", "run-1", "extract", map_index, key), is_exclusive=is_exclusive)
     written = HandOver(TRIGGER, "reporting", "child-1", {"rows": source, "": source})
 
     read = HandOver.from_record(json.loads(json.dumps(written.to_record())), trigger=TRIGGER)
