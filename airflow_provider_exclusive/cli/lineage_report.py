@@ -14,7 +14,7 @@ from airflow_provider_exclusive.exceptions import EnvelopeError
 from airflow_provider_exclusive.format.fields import to_timestamp
 from airflow_provider_exclusive.format.readers import scope_to_text
 from airflow_provider_exclusive.format.reference import Reference, is_escaped, is_reference_row
-from airflow_provider_exclusive.scopes.identity import TaskIdentity
+from airflow_provider_exclusive.scopes.identity import Coordinate, TaskIdentity
 from airflow_provider_exclusive.scopes.scope import Clause
 from airflow_provider_exclusive.store import object_key_of
 
@@ -157,7 +157,7 @@ def _read_output(producer: TaskIdentity, row: XComRow, now: datetime) -> Output:
 
 
 def _state_of(reference: Reference, producer: TaskIdentity, key: str, now: datetime) -> str:
-    if reference.key != key or not reference.producer.is_same_task_instance(producer):
+    if not Coordinate.of(producer, key).covers(reference.coordinate):
         return "misplaced"
     if reference.sealed is not None:
         return "not accepted"

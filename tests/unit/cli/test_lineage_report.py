@@ -57,6 +57,10 @@ class TestOutputs:
         assert output.state == "misplaced"
         assert output.to_json().items() >= elsewhere.items()
 
+    def test_one_under_a_key_with_percent_signs_is_not(self, row, put):
+        (output,) = self.read(row(put(key="a%2Fb").to_row(), key="a/b"))  # as Airflow stores it
+        assert output.state == "sealed"
+
     def test_a_users_own_value_that_looks_like_a_reference_is_none(self, row):
         assert self.read(row(escape({"__exclusive__": 1})), row({"plain": 1}), row("text")) == []
 
