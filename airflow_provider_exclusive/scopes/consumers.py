@@ -24,8 +24,8 @@ RETURN_KEY: Final = "return_value"
 EVERY_KEY: Final = "*"
 
 # Airflow allows word characters, dots and dashes in ids (airflow.utils.helpers.KEY_REGEX); a clause adds two wildcards.
-_DAG_ID = re.compile(r"[\w.\-]+")
-_TASK_PATTERN = re.compile(r"[\w.\-*?]+")
+_DAG_ID = re.compile(r"[\w.\-]{1,250}")
+_TASK_PATTERN = re.compile(r"[\w.\-*?]{1,250}")
 
 
 class _Downstream(Enum):
@@ -175,8 +175,8 @@ def _check_name(field: str, name: object, pattern: re.Pattern[str]) -> None:
         raise InvalidScopeError(f"A consumer's {field} is empty; expected an id such as 'load'.")
     if not pattern.fullmatch(name):
         raise InvalidScopeError(
-            f"A consumer's {field} is {name!r}, which is not a valid id: ids consist of letters, digits, '_', '.' "
-            f"and '-'{' (in a task, * and ? are wildcards)' if pattern is _TASK_PATTERN else ''}."
+            f"A consumer's {field} is {name!r}, which is not a valid id: ids consist of at most 250 letters, digits, "
+            f"'_', '.' and '-'{' (in a task, * and ? are wildcards)' if pattern is _TASK_PATTERN else ''}."
         )
 
 

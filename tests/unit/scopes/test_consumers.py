@@ -109,6 +109,8 @@ def test_a_part_that_nobody_may_read_closes_the_whole():
         ("lo\x00ad", "which is not a valid id"),
         ("lo\ud800ad", "which is not a valid id"),
         ("load,store", "which is not a valid id"),
+        ("l" * 251, "which is not a valid id: ids consist of at most 250 letters"),
+        ("e" * 251 + ":load", "which is not a valid id"),
         ({}, "consumers={} names no key"),
         ({"": "load"}, "name of an XCom key"),
         ({1: "load"}, "name of an XCom key"),
