@@ -25,7 +25,7 @@ from benchmarks.stall_airflow import CHILD, LONG, MAPPED, WRITERS, Client, Find,
 MANY_KEYS: Final = 200
 _CHAIN: Final = 7
 _GLOB_CHARACTERS: Final = 190
-_OUTPUTS: Final = 500
+_OUTPUTS: Final = 250
 """Of each record in a chain; their names are as long as the API server takes in."""
 _CONF_CHARACTERS: Final = 1_000_000
 """Of the conf of each run in a chain, besides the pointer."""
