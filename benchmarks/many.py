@@ -1,8 +1,9 @@
 """
 Measure many small values: the growth of the XCom table, and fan-in of up to 10,000 outputs, in a quarter of an hour.
 
-Usage: ``python -m benchmarks.many [--mapped 10 100 …]`` with Redis and PostgreSQL's programs installed. It is the part
-of ``make bench`` that concerns them, on the hardened backend alone, and writes ``benchmarks/results/many.json``.
+Usage: ``python -m benchmarks.many [--mapped 10 100 …] [--scalar-runs 200]`` with Redis and PostgreSQL's programs
+installed. It is the part of ``make bench`` that concerns them, on the hardened backend alone, and writes
+``benchmarks/results/many.json``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def main(arguments: list[str]) -> None:
     """Measure; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many", description=__doc__)
     parser.add_argument("--mapped", nargs="+", type=int, choices=FULL_PLAN.mapped, default=FULL_PLAN.mapped)
-    plan = replace(FULL_PLAN, mapped=tuple(parser.parse_args(arguments).mapped))
+    parser.add_argument("--scalar-runs", type=int, default=FULL_PLAN.scalar_runs)
+    options = parser.parse_args(arguments)
+    plan = replace(FULL_PLAN, mapped=tuple(options.mapped), scalar_runs=options.scalar_runs)
     begin, console = time.monotonic(), Console(width=120)
 
     def say(line: str) -> None:
