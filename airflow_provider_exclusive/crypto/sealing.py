@@ -148,22 +148,6 @@ class Opening:
         return self._opened
 
 
-def seal(*pieces: Chunk, data_key: bytes, context: bytes) -> bytes:
-    """Return the payload in one piece, :data:`TAG_BYTES` longer than the value; see :class:`Sealing`."""
-    return b"".join(map(bytes, Sealing(pieces, data_key=data_key, context=context)))
-
-
-def open_sealed(sealed: bytes | bytearray, *, data_key: bytes, context: bytes) -> bytearray | memoryview:
-    """
-    Return the encoded value that :func:`seal` sealed.
-
-    :raises EnvelopeError: if payload, data key or context differ from those that were sealed.
-    """
-    opening = Opening(max(0, len(sealed) - TAG_BYTES), data_key=data_key, context=context)
-    opening.write(sealed)
-    return opening.finish()
-
-
 def cannot_be_opened() -> EnvelopeError:
     """Return the one error for every integrity failure."""
     return EnvelopeError(

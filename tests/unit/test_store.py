@@ -35,6 +35,7 @@ from airflow_provider_exclusive.storage.object_keys import check_object_key, new
 from airflow_provider_exclusive.store import object_key_of
 from tests.fakes import FailingDriver, InMemoryDriver
 from tests.rows import forged
+from tests.sealed import seal
 
 INTRUDER = TaskIdentity("etl", "run-1", "intruder")
 OTHER_TRY = "0193b1a2-0000-7000-8000-00000000000f"
@@ -175,7 +176,7 @@ def test_a_driver_that_returns_a_wrong_size_is_refused(make_store, driver, put, 
 @pytest.mark.parametrize("step", [1, 3, 16, 1000])
 def test_a_payload_opens_only_once_all_its_bytes_are_there(size, step):
     payload = os.urandom(size)
-    sealed = sealing.seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
+    sealed = seal(payload[: size // 3], payload[size // 3 :], data_key=b"d" * 32, context=b"c")
     opening = sealing.Opening(size, data_key=b"d" * 32, context=b"c")
     opening.write(sealed[: len(sealed) // 2])
     with pytest.raises(EnvelopeError):

@@ -20,9 +20,10 @@ from airflow_provider_exclusive.access.hand_over import CONF_KEY, read_pointer
 from airflow_provider_exclusive.access.hand_over_record import open_record
 from airflow_provider_exclusive.crypto.data_keys import LocalDataKeys
 from airflow_provider_exclusive.crypto.keyring import Keyring
-from airflow_provider_exclusive.crypto.sealing import cannot_be_opened, open_sealed
+from airflow_provider_exclusive.crypto.sealing import cannot_be_opened
 from airflow_provider_exclusive.format.reference import Reference
 from airflow_provider_exclusive.store import object_key_of
+from tests.sealed import open_sealed
 
 FOLDER = Path(__file__).parent.parent / "vectors"
 VALID = json.loads((FOLDER / "reference_v1.json").read_text())

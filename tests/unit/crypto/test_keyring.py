@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_exclusive.crypto import keyring, sealing
 from airflow_provider_exclusive.crypto.keyring import Keyring, PrivateKey, format_key, parse_key
 from airflow_provider_exclusive.exceptions import ConfigurationError, EnvelopeError, UnknownKeyError
+from tests.sealed import open_sealed, seal
 
 OPTION = "[exclusive] private_key"
 
@@ -189,15 +190,15 @@ def test_what_was_sealed_does_not_unwrap(ring):
 @pytest.mark.parametrize("sealed", [b"", b"x", bytes(15), bytes(16), bytes(17)])
 def test_a_payload_too_short_for_a_seal_does_not_open(sealed):
     with pytest.raises(EnvelopeError, match="cannot be opened"):
-        sealing.open_sealed(sealed, data_key=b"d" * 32, context=b"")
+        open_sealed(sealed, data_key=b"d" * 32, context=b"")
 
 
 @given(payload=st.binary(max_size=200), context=st.binary(max_size=50))
 def test_a_payload_opens_with_its_key_and_context_plus_16_bytes(payload, context):
     data_key = sealing.new_data_key()
-    sealed = sealing.seal(payload, data_key=data_key, context=context)
+    sealed = seal(payload, data_key=data_key, context=context)
     assert len(sealed) == len(payload) + sealing.TAG_BYTES
-    assert sealing.open_sealed(sealed, data_key=data_key, context=context) == payload
+    assert open_sealed(sealed, data_key=data_key, context=context) == payload
 
 
 def test_data_keys_are_fresh():

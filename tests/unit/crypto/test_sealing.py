@@ -15,10 +15,9 @@ from airflow_provider_exclusive.crypto.sealing import (
     Opening,
     Sealing,
     new_data_key,
-    open_sealed,
-    seal,
 )
 from airflow_provider_exclusive.exceptions import CodecError, EnvelopeError
+from tests.sealed import open_sealed, seal
 
 KEY, OTHER_KEY = (hashlib.sha256(name).digest() for name in (b"a key", b"another key"))
 CONTEXT = b"etl/run-1/extract"
